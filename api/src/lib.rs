@@ -1,0 +1,17 @@
+//! The HTTP API: parameters in, answers out. No SQL and no call to a vendor.
+//!
+//! `app` puts the layers around the handlers; `routes` has one file a resource with its types and
+//! handlers together. Called by `overseas api` and `overseas up`.
+
+pub mod app;
+pub mod auth;
+pub mod document;
+pub mod error;
+pub mod idempotency;
+pub mod params;
+pub mod routes;
+pub mod server;
+pub mod state;
+
+pub use server::{Bound, ServerError, bind, serve};
+pub use state::{SharedState, State};

@@ -1,0 +1,267 @@
+//! Domains and who is mapped to what: `GET /level3/domains`, `/level3/user_cdns`, `/level3/user_domains`.
+//!
+//! All of it is answered from the database; a vendor is never called.
+
+use crate::auth::{Caller, Staff, Target};
+use crate::error::{Answer, ApiError};
+use crate::params::{OneOrMany, Params, text};
+use crate::routes::Group;
+use crate::state::SharedState;
+use overseas_shared::db::audit::{self, NewEntry};
+use overseas_shared::db::catalogue::{self, CdnRow};
+use overseas_shared::db::mapping;
+use overseas_shared::domain::DomainName;
+use poem::web::Data;
+use poem_openapi::types::Example;
+use poem_openapi::{Object, OpenApi};
+use serde::{Deserialize, Serialize};
+
+/// Nothing is needed.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+pub struct NothingIn {}
+
+/// Whose mappings.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+#[oai(example)]
+pub struct UserIn {
+    /// Whose mappings; users may leave it out.
+    #[serde(deserialize_with = "text")]
+    login_email: Option<String>,
+}
+
+impl Example for UserIn {
+    fn example() -> Self {
+        Self { login_email: Some("user@example.com".to_owned()) }
+    }
+}
+
+/// Domains.
+#[derive(Debug, Serialize, Object)]
+pub struct DomainsOut {
+    /// 0.
+    err: u16,
+    /// Sorted.
+    domains: Vec<String>,
+}
+
+/// CDNs to map a user to.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+#[oai(example)]
+pub struct UserCdnsIn {
+    /// The user.
+    #[serde(deserialize_with = "text")]
+    login_email: Option<String>,
+    /// Names of CDNs.
+    cdns: OneOrMany,
+}
+
+impl Example for UserCdnsIn {
+    fn example() -> Self {
+        Self { login_email: Some("user@example.com".to_owned()), cdns: OneOrMany(vec!["level3".to_owned()]) }
+    }
+}
+
+/// The CDNs of a user.
+#[derive(Debug, Serialize, Object)]
+pub struct UserCdnsOut {
+    /// 0.
+    err: u16,
+    /// Names of CDNs.
+    cdns: Vec<String>,
+}
+
+/// Domains to map a user to.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+#[oai(example)]
+pub struct UserDomainsIn {
+    /// The user.
+    #[serde(deserialize_with = "text")]
+    login_email: Option<String>,
+    /// The name of the CDN; the user is mapped to it as well.
+    #[serde(deserialize_with = "text")]
+    cdn: Option<String>,
+    /// One domain or a list of them.
+    domains: OneOrMany,
+}
+
+impl Example for UserDomainsIn {
+    fn example() -> Self {
+        Self {
+            login_email: Some("user@example.com".to_owned()),
+            cdn: Some("level3".to_owned()),
+            domains: OneOrMany(vec!["a.example.com".to_owned()]),
+        }
+    }
+}
+
+/// A domain and what its vendor says of it.
+#[derive(Debug, Serialize, Object)]
+pub struct DomainStateOut {
+    /// The domain.
+    domain: String,
+    /// `Active` or `Inactive` as the vendor lists it, `Pending` if it does not list it (yet).
+    state: String,
+}
+
+/// The domains of a user at one CDN.
+#[derive(Debug, Serialize, Object)]
+pub struct CdnDomainStatesOut {
+    /// The domains.
+    domains: Vec<DomainStateOut>,
+    /// The name of the CDN.
+    cdn: String,
+}
+
+/// The domains of a user.
+#[derive(Debug, Serialize, Object)]
+pub struct UserDomainsOut {
+    /// 0.
+    err: u16,
+    /// The user's address.
+    user: String,
+    /// Whether the user may refresh and preload.
+    operate_right: bool,
+    /// By CDN.
+    results: Vec<CdnDomainStatesOut>,
+}
+
+/// The names of a user's domains at one CDN.
+#[derive(Debug, Serialize, Object)]
+pub struct CdnDomainsOut {
+    /// The domains.
+    domains: Vec<String>,
+    /// The name of the CDN.
+    cdn: String,
+}
+
+/// All mappings of a user.
+#[derive(Debug, Serialize, Object)]
+pub struct MappedOut {
+    /// 0.
+    err: u16,
+    /// By CDN.
+    results: Vec<CdnDomainsOut>,
+}
+
+/// Handlers.
+pub struct Mappings;
+
+#[OpenApi(tag = "Group::Mapping")]
+impl Mappings {
+    /// List domains
+    ///
+    /// A user sees its own, staff see all that are known.
+    #[oai(path = "/level3/domains", method = "get", operation_id = "domains")]
+    async fn domains(&self, state: Data<&SharedState>, caller: Caller, _params: Params<NothingIn>) -> Result<Answer<DomainsOut>, ApiError> {
+        let domains = mapping::visible_domains(&state.db, caller.scope()).await?;
+        Answer::new(&DomainsOut { err: 0, domains })
+    }
+
+    /// List the CDNs of a user
+    #[oai(path = "/level3/user_cdns", method = "get", operation_id = "user_cdns")]
+    async fn user_cdns(&self, state: Data<&SharedState>, caller: Caller, params: Params<UserIn>) -> Result<Answer<UserCdnsOut>, ApiError> {
+        let target = caller.target(state.0, params.0.login_email.as_deref()).await?;
+        Answer::new(&UserCdnsOut { err: 0, cdns: mapping::cdns_of(&state.db, target.id).await? })
+    }
+
+    /// Map a user to CDNs (staff)
+    #[oai(path = "/level3/user_cdns", method = "post", operation_id = "add_user_cdns")]
+    async fn add_user_cdns(&self, state: Data<&SharedState>, staff: Staff, params: Params<UserCdnsIn>) -> Result<Answer<UserCdnsOut>, ApiError> {
+        let target = named_target(state.0, &staff, params.0.login_email.as_deref()).await?;
+        if params.0.cdns.0.is_empty() {
+            return Err(ApiError::missing("cdns"));
+        }
+        let mut ids = Vec::new();
+        for name in &params.0.cdns.0 {
+            ids.push(known_cdn(state.0, name).await?.id);
+        }
+        mapping::add_cdns(&state.db, target.id, &ids).await?;
+        note(state.0, &staff, "map_cdns", &target, &params.0.cdns.0.join(" ")).await?;
+        Answer::new(&UserCdnsOut { err: 0, cdns: mapping::cdns_of(&state.db, target.id).await? })
+    }
+
+    /// List the domains of a user, with what their vendors say of them
+    #[oai(path = "/level3/user_domains", method = "get", operation_id = "user_domains")]
+    async fn user_domains(&self, state: Data<&SharedState>, caller: Caller, params: Params<UserIn>) -> Result<Answer<UserDomainsOut>, ApiError> {
+        let target = caller.target(state.0, params.0.login_email.as_deref()).await?;
+        let mut results: Vec<CdnDomainStatesOut> = Vec::new();
+        for mapped in mapping::domains_of(&state.db, target.id).await? {
+            let domain = DomainStateOut { domain: mapped.domain, state: mapped.state.as_str().to_owned() };
+            match results.last_mut().filter(|last| last.cdn == mapped.cdn) {
+                Some(last) => last.domains.push(domain),
+                None => results.push(CdnDomainStatesOut { domains: vec![domain], cdn: mapped.cdn }),
+            }
+        }
+        Answer::new(&UserDomainsOut { err: 0, user: target.email.to_string(), operate_right: target.operate_right, results })
+    }
+
+    /// Map a user to domains (staff)
+    ///
+    /// Domains that the user has already stay.
+    #[oai(path = "/level3/user_domains", method = "post", operation_id = "add_user_domains")]
+    async fn add_user_domains(&self, state: Data<&SharedState>, staff: Staff, params: Params<UserDomainsIn>) -> Result<Answer<MappedOut>, ApiError> {
+        map_domains(state.0, &staff, params.0, false).await
+    }
+
+    /// Make a user's domains at a CDN exactly these (staff)
+    #[oai(path = "/level3/user_domains", method = "put", operation_id = "set_user_domains")]
+    async fn set_user_domains(&self, state: Data<&SharedState>, staff: Staff, params: Params<UserDomainsIn>) -> Result<Answer<MappedOut>, ApiError> {
+        map_domains(state.0, &staff, params.0, true).await
+    }
+}
+
+async fn map_domains(state: &SharedState, staff: &Staff, params: UserDomainsIn, exactly: bool) -> Result<Answer<MappedOut>, ApiError> {
+    let target = named_target(state, staff, params.login_email.as_deref()).await?;
+    let cdn = params.cdn.ok_or_else(|| ApiError::missing("cdn"))?;
+    let cdn = known_cdn(state, &cdn).await?;
+    let domains: Vec<DomainName> = params
+        .domains
+        .0
+        .iter()
+        .map(|name| DomainName::parse(name))
+        .collect::<Result<_, _>>()
+        .map_err(|error| ApiError::wrong("domains", error))?;
+    if domains.is_empty() && !exactly {
+        return Err(ApiError::missing("domains"));
+    }
+    mapping::map_domains(&state.db, target.id, cdn.id, &domains, exactly).await?;
+    let action = if exactly { "set_domains" } else { "map_domains" };
+    let names: Vec<&str> = domains.iter().map(DomainName::as_str).collect();
+    note(state, staff, action, &target, &format!("{}: {}", cdn.name, names.join(" "))).await?;
+    let mut results: Vec<CdnDomainsOut> = Vec::new();
+    for mapped in mapping::domains_of(&state.db, target.id).await? {
+        match results.last_mut().filter(|last| last.cdn == mapped.cdn) {
+            Some(last) => last.domains.push(mapped.domain),
+            None => results.push(CdnDomainsOut { domains: vec![mapped.domain], cdn: mapped.cdn }),
+        }
+    }
+    Answer::new(&MappedOut { err: 0, results })
+}
+
+/// Staff change nobody's mappings by leaving the name out.
+async fn named_target(state: &SharedState, staff: &Staff, login_email: Option<&str>) -> Result<Target, ApiError> {
+    let email = login_email.ok_or_else(|| ApiError::missing("login_email"))?;
+    staff.0.target(state, Some(email)).await
+}
+
+async fn known_cdn(state: &SharedState, name: &str) -> Result<CdnRow, ApiError> {
+    let found = catalogue::find_cdn(&state.db, name).await?;
+    found.ok_or_else(|| ApiError::NotFound(format!("cdn: there is no CDN `{}`", overseas_shared::domain::name::shorten(name))))
+}
+
+async fn note(state: &SharedState, staff: &Staff, action: &'static str, target: &Target, detail: &str) -> Result<(), ApiError> {
+    let entry = NewEntry {
+        at: state.clock.now(),
+        actor: staff.0.principal.label().to_owned(),
+        address: staff.0.address.to_string(),
+        action,
+        target: target.email.to_string(),
+        detail: detail.to_owned(),
+        request_id: staff.0.request_id.clone(),
+    };
+    Ok(audit::write(&state.db, &entry).await?)
+}

@@ -1,0 +1,405 @@
+//! Refresh and preload: `POST /level3/refresh`, `/level3/preload`, and their lists.
+//!
+//! A POST is all or nothing: every URL is checked before anything is written, one bad one and no task
+//! is made. What it answers is committed; the vendor is called later, by the worker. There is one task
+//! for each property at a vendor that the URLs belong to.
+
+use crate::auth::{Caller, Target};
+use crate::error::{Answer, ApiError};
+use crate::idempotency::IdempotencyKey;
+use crate::params::{OneOrMany, Params, text, whole};
+use crate::routes::Group;
+use crate::state::SharedState;
+use bytes::Bytes;
+use chrono::{DateTime, TimeZone};
+use chrono_tz::Tz;
+use futures::future::try_join_all;
+use overseas_shared::cdn::PreloadSupport;
+use overseas_shared::db::DbError;
+use overseas_shared::db::audit::NewEntry;
+use overseas_shared::db::mapping::PurgePlace;
+use overseas_shared::db::task::{NewTask, TaskFilter, TaskOrder, TaskView};
+use overseas_shared::domain::{DomainName, Kind, PurgeTarget, PurgeUrl, State as TaskState, UrlError};
+use overseas_shared::queue::WakeKind;
+use poem::Request;
+use poem::web::Data;
+use poem_openapi::types::Example;
+use poem_openapi::{Object, OpenApi};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// Most URLs of one request.
+const MOST_URLS: usize = 1000;
+/// Tasks of a list unless `limit` says otherwise, and at most.
+const LIST: i64 = 200;
+const MOST_LIST: i64 = 1000;
+/// Most bad items that a message names.
+const MOST_NAMED: usize = 20;
+
+/// What is to be refreshed or preloaded, for whom.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+#[oai(example)]
+pub struct PurgeIn {
+    /// Whose task it is; users may leave it out.
+    #[serde(deserialize_with = "text")]
+    login_email: Option<String>,
+    /// One or more absolute URLs joined by `|`, or a list of them; at most 1000, each at most 2048 bytes.
+    /// In a refresh `*` is a wildcard and a trailing `/` means the directory; a preload takes neither.
+    path: OneOrMany,
+}
+
+impl Example for PurgeIn {
+    fn example() -> Self {
+        Self {
+            login_email: Some("user@example.com".to_owned()),
+            path: OneOrMany(vec!["http://cdn.example.com/test.html|http://cdn.example.com/test1.html".to_owned()]),
+        }
+    }
+}
+
+/// A task.
+#[derive(Debug, Serialize, Object)]
+pub struct TaskOut {
+    /// When it was made, in the configured time zone.
+    time: String,
+    /// Its URLs, joined by `|`.
+    url: String,
+    /// Our id, stable from the first answer on.
+    taskid: String,
+    /// "0" to "100".
+    #[serde(rename = "percentComplete")]
+    #[oai(rename = "percentComplete")]
+    percent_complete: String,
+    /// `queued`, `running`, `done`, `failed` or `expired`.
+    state: String,
+    /// The vendor's id once it is known; several are joined by `|`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[oai(skip_serializing_if_is_none)]
+    vendor_taskid: Option<String>,
+    /// Why it failed, or what it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[oai(skip_serializing_if_is_none)]
+    message: Option<String>,
+}
+
+/// The tasks that were made.
+#[derive(Debug, Serialize, Object)]
+pub struct PurgeOut {
+    /// 0.
+    err: u16,
+    /// One task for each property that the URLs belong to.
+    results: Vec<TaskOut>,
+    /// `success`.
+    status: String,
+}
+
+/// Which tasks to list.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+#[oai(example)]
+pub struct ListIn {
+    /// Whose tasks; users may leave it out.
+    #[serde(deserialize_with = "text")]
+    login_email: Option<String>,
+    /// Only this task.
+    #[serde(deserialize_with = "text")]
+    taskid: Option<String>,
+    /// Only tasks in this state: `queued`, `running`, `done`, `failed` or `expired`.
+    #[serde(deserialize_with = "text")]
+    state: Option<String>,
+    /// At most so many, 1 to 1000; 200 if left out.
+    #[serde(deserialize_with = "whole")]
+    limit: Option<i64>,
+    /// Only tasks older than this one, for the next page.
+    #[serde(deserialize_with = "text")]
+    before: Option<String>,
+}
+
+impl Example for ListIn {
+    fn example() -> Self {
+        Self { login_email: Some("user@example.com".to_owned()), ..Self::default() }
+    }
+}
+
+/// Tasks, newest first.
+#[derive(Debug, Serialize, Object)]
+pub struct ListOut {
+    /// 0.
+    err: u16,
+    /// The tasks.
+    results: Vec<TaskOut>,
+}
+
+/// The serialised answer of a list.
+///
+/// # Errors
+/// [`ApiError::Internal`] when a value cannot be written as JSON.
+pub fn list_answer(tasks: &[TaskView], zone: Tz) -> Result<Bytes, ApiError> {
+    let results = tasks.iter().map(|task| shown(task, zone)).collect();
+    Ok(Answer::new(&ListOut { err: 0, results })?.bytes())
+}
+
+fn shown(task: &TaskView, zone: Tz) -> TaskOut {
+    TaskOut {
+        time: shown_time(task.created_at, zone),
+        url: task.urls.clone(),
+        taskid: task.id.clone(),
+        percent_complete: task.percent.to_string(),
+        state: task.state.clone(),
+        vendor_taskid: Some(task.vendor_ids.clone()).filter(|ids| !ids.is_empty()),
+        message: task.message.clone(),
+    }
+}
+
+/// `2016/09/13 15:44:07` in the zone.
+fn shown_time(milliseconds: i64, zone: Tz) -> String {
+    let utc = DateTime::from_timestamp_millis(milliseconds).unwrap_or_default();
+    zone.from_utc_datetime(&utc.naive_utc()).format("%Y/%m/%d %H:%M:%S").to_string()
+}
+
+/// Handlers.
+pub struct Purge;
+
+#[OpenApi(tag = "Group::Tasks")]
+impl Purge {
+    /// Refresh (purge) URLs
+    ///
+    /// The vendor is called afterwards; follow the task with `GET /level3/refresh_list`. The header
+    /// `Idempotency-Key` makes a repetition within 24 hours harmless.
+    #[oai(path = "/level3/refresh", method = "post", operation_id = "refresh")]
+    async fn refresh(&self, state: Data<&SharedState>, request: &Request, caller: Caller, params: Params<PurgeIn>) -> Result<Answer<PurgeOut>, ApiError> {
+        order(state.0, request, &caller, Kind::Refresh, params.0).await
+    }
+
+    /// Preload URLs
+    ///
+    /// Brings content to the edge before it is asked for. Follow the task with `GET /level3/preload_list`.
+    #[oai(path = "/level3/preload", method = "post", operation_id = "preload")]
+    async fn preload(&self, state: Data<&SharedState>, request: &Request, caller: Caller, params: Params<PurgeIn>) -> Result<Answer<PurgeOut>, ApiError> {
+        order(state.0, request, &caller, Kind::Preload, params.0).await
+    }
+
+    /// List refresh tasks, newest first
+    #[oai(path = "/level3/refresh_list", method = "get", operation_id = "refresh_list")]
+    async fn refresh_list(&self, state: Data<&SharedState>, caller: Caller, params: Params<ListIn>) -> Result<Answer<ListOut>, ApiError> {
+        list(state.0, &caller, Kind::Refresh, params.0).await
+    }
+
+    /// List preload tasks, newest first
+    #[oai(path = "/level3/preload_list", method = "get", operation_id = "preload_list")]
+    async fn preload_list(&self, state: Data<&SharedState>, caller: Caller, params: Params<ListIn>) -> Result<Answer<ListOut>, ApiError> {
+        list(state.0, &caller, Kind::Preload, params.0).await
+    }
+}
+
+async fn list(state: &SharedState, caller: &Caller, kind: Kind, params: ListIn) -> Result<Answer<ListOut>, ApiError> {
+    let target = caller.target(state, params.login_email.as_deref()).await?;
+    let limit = params.limit.unwrap_or(LIST);
+    if !(1..=MOST_LIST).contains(&limit) {
+        return Err(ApiError::wrong("limit", format!("expected 1 to {MOST_LIST}")));
+    }
+    let wanted = params.state.map(|word| word.parse::<TaskState>()).transpose();
+    let wanted = wanted.map_err(|_| ApiError::wrong("state", "expected queued, running, done, failed or expired"))?;
+    let filter = TaskFilter {
+        owner: target.id,
+        kind,
+        task_id: params.taskid,
+        state: wanted,
+        before: params.before,
+        limit: limit.unsigned_abs(),
+    };
+    Ok(Answer::from_bytes(state.task_list(caller.scope(), filter).await?))
+}
+
+async fn order(state: &SharedState, request: &Request, caller: &Caller, kind: Kind, params: PurgeIn) -> Result<Answer<PurgeOut>, ApiError> {
+    let target = caller.target(state, params.login_email.as_deref()).await?;
+    if !target.operate_right {
+        return Err(ApiError::Forbidden(format!("{} may not {kind}: the user has no operate right", target.email)));
+    }
+    let urls = read_urls(kind, &params.path)?;
+    let asked: Vec<&str> = [kind.as_str(), target.email.as_str()].into_iter().chain(urls.iter().map(PurgeUrl::as_str)).collect();
+    let key = IdempotencyKey::of(request, caller.principal.label(), &asked)?;
+    if let Some(key) = &key
+        && let Some(answer) = key.answered(state).await?
+    {
+        return Ok(Answer::from_bytes(answer));
+    }
+    let places = find_places(state, &target, &urls).await?;
+    check_capabilities(state, kind, &urls, &places)?;
+    let now = state.clock.now();
+    let tasks = make_tasks(state, caller, &target, kind, &urls, &places, now);
+    let answer = Answer::new(&PurgeOut {
+        err: 0,
+        results: tasks.iter().map(|task| made(task, state.config.time_zone)).collect(),
+        status: "success".to_owned(),
+    })?;
+    let order = TaskOrder {
+        audit: audit_entry(caller, &target, kind, &urls, &tasks, now),
+        idempotency: key.as_ref().map(|key| key.keep(&answer.bytes(), now)),
+        tasks,
+    };
+    match (state.create_tasks(order).await, key) {
+        (Ok(()), _) => {}
+        // The same key came in twice at once and the other was faster: its answer counts.
+        (Err(DbError::Conflict(_)), Some(key)) => {
+            let answer = key.answered(state).await?;
+            return answer.map(Answer::from_bytes).ok_or_else(|| {
+                ApiError::Conflict("Idempotency-Key: another request with it is under way; try again".to_owned())
+            });
+        }
+        (Err(error), _) => return Err(error.into()),
+    }
+    wake(state, kind, &places);
+    Ok(answer)
+}
+
+/// Splits, checks and removes duplicates, in the order in which they were sent.
+fn read_urls(kind: Kind, path: &OneOrMany) -> Result<Vec<PurgeUrl>, ApiError> {
+    let written: Vec<&str> = path.0.iter().flat_map(|text| text.split('|')).map(str::trim).filter(|text| !text.is_empty()).collect();
+    if written.is_empty() {
+        return Err(ApiError::missing("path"));
+    }
+    if written.len() > MOST_URLS {
+        return Err(ApiError::TooLarge(format!("path: {} URLs, at most {MOST_URLS} are taken at a time", written.len())));
+    }
+    let (mut urls, mut bad, mut too_long) = (Vec::with_capacity(written.len()), Vec::new(), false);
+    let mut known = HashSet::new();
+    for text in written {
+        let parsed = match kind {
+            Kind::Refresh => PurgeUrl::parse(text),
+            Kind::Preload => PurgeUrl::parse_object(text),
+        };
+        match parsed {
+            Ok(url) => {
+                if known.insert(url.as_str().to_owned()) {
+                    urls.push(url);
+                }
+            }
+            Err(error) => {
+                too_long |= matches!(error, UrlError::TooLong(_));
+                bad.push(error.to_string());
+            }
+        }
+    }
+    if bad.is_empty() {
+        return Ok(urls);
+    }
+    let message = format!("path: {}", named(&bad));
+    Err(if too_long { ApiError::TooLarge(message) } else { ApiError::BadRequest(message) })
+}
+
+/// All bad items, or the first of many.
+fn named(items: &[String]) -> String {
+    let more = items.len().saturating_sub(MOST_NAMED);
+    let listed = items[..items.len() - more].join("; ");
+    if more > 0 { format!("{listed}; and {more} more") } else { listed }
+}
+
+type Places = BTreeMap<DomainName, Vec<PurgePlace>>;
+
+/// Where each host leads for this user.
+async fn find_places(state: &SharedState, target: &Target, urls: &[PurgeUrl]) -> Result<Places, ApiError> {
+    let hosts: BTreeSet<&DomainName> = urls.iter().map(PurgeUrl::host).collect();
+    let look_ups = hosts.into_iter().map(|host| async move {
+        let places = state.purge_places(target.id, host.clone()).await?;
+        Ok::<_, ApiError>((host.clone(), places))
+    });
+    let places: Places = try_join_all(look_ups).await?.into_iter().collect();
+    let unknown: Vec<String> = places.iter().filter(|(_, places)| places.is_empty()).map(|(host, _)| host.to_string()).collect();
+    if unknown.is_empty() {
+        return Ok(places);
+    }
+    Err(ApiError::NotFound(format!("path: {} has no domain {}", target.email, named(&unknown))))
+}
+
+/// Whether the CDNs of all hosts can do what is asked.
+fn check_capabilities(state: &SharedState, kind: Kind, urls: &[PurgeUrl], places: &Places) -> Result<(), ApiError> {
+    let mut bad = BTreeSet::new();
+    for url in urls {
+        for place in places.get(url.host()).into_iter().flatten() {
+            let (host, cdn) = (url.host(), &place.cdn);
+            let Some(can) = state.capabilities.get(cdn) else {
+                bad.insert(format!("{host}: its CDN {cdn} is not configured here; ask the operator"));
+                continue;
+            };
+            if place.property_id.is_none() {
+                bad.insert(format!("{host}: the CDN {cdn} does not list it (yet); its state is Pending in user_domains"));
+            }
+            let unable = match (kind, url.target()) {
+                (Kind::Preload, _) if can.preload == PreloadSupport::None => Some("preload"),
+                (Kind::Refresh, PurgeTarget::Wildcard) if !can.wildcards => Some("refresh wildcards"),
+                (Kind::Refresh, PurgeTarget::Directory) if !can.directories => Some("refresh directories"),
+                _ => None,
+            };
+            if let Some(what) = unable {
+                bad.insert(format!("{}: the CDN {cdn} cannot {what}", url.as_str()));
+            }
+        }
+    }
+    if bad.is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::BadRequest(format!("path: {}", named(&bad.into_iter().collect::<Vec<_>>()))))
+}
+
+/// One task for each property.
+fn make_tasks(state: &SharedState, caller: &Caller, target: &Target, kind: Kind, urls: &[PurgeUrl], places: &Places, now: i64) -> Vec<NewTask> {
+    let mut by_property: BTreeMap<(i64, i64), Vec<String>> = BTreeMap::new();
+    for url in urls {
+        for place in places.get(url.host()).into_iter().flatten() {
+            if let Some(property_id) = place.property_id {
+                by_property.entry((place.cdn_id, property_id)).or_default().push(url.as_str().to_owned());
+            }
+        }
+    }
+    by_property
+        .into_iter()
+        .map(|((cdn_id, property_id), urls)| NewTask {
+            id: state.task_ids.next(now),
+            user_id: target.id,
+            cdn_id,
+            property_id,
+            kind,
+            urls,
+            request_id: caller.request_id.clone(),
+            created_at: now,
+        })
+        .collect()
+}
+
+fn made(task: &NewTask, zone: Tz) -> TaskOut {
+    TaskOut {
+        time: shown_time(task.created_at, zone),
+        url: task.urls.join("|"),
+        taskid: task.id.clone(),
+        percent_complete: "0".to_owned(),
+        state: TaskState::Queued.as_str().to_owned(),
+        vendor_taskid: None,
+        message: None,
+    }
+}
+
+fn audit_entry(caller: &Caller, target: &Target, kind: Kind, urls: &[PurgeUrl], tasks: &[NewTask], now: i64) -> NewEntry {
+    let ids: Vec<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
+    NewEntry {
+        at: now,
+        actor: caller.principal.label().to_owned(),
+        address: caller.address.to_string(),
+        action: kind.as_str(),
+        target: target.email.as_str().to_owned(),
+        detail: format!("{} URLs, tasks {}", urls.len(), ids.join(" ")),
+        request_id: caller.request_id.clone(),
+    }
+}
+
+fn wake(state: &SharedState, kind: Kind, places: &Places) {
+    let cdns: BTreeSet<&str> = places.values().flatten().map(|place| place.cdn.as_str()).collect();
+    let kind = match kind {
+        Kind::Refresh => WakeKind::Refresh,
+        Kind::Preload => WakeKind::Preload,
+    };
+    for cdn in cdns {
+        state.queue.wake(kind, cdn);
+    }
+}

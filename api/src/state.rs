@@ -1,0 +1,181 @@
+//! What the handlers share: the database, the queue, the settings, and the look-ups that many
+//! requests make together.
+//!
+//! Nothing of a tenant is cached here; the batchers only merge what is asked at the same time.
+//! Made once at the start of the API.
+
+use crate::error::ApiError;
+use bytes::Bytes;
+use futures::FutureExt;
+use overseas_shared::batch::{Batcher, Coalescer};
+use overseas_shared::cdn::{Capabilities, registry};
+use overseas_shared::clock::Clock;
+use overseas_shared::config::Config;
+use overseas_shared::db::mapping::{self, PurgePlace};
+use overseas_shared::db::session::{self, Session, TokenHash};
+use overseas_shared::db::task::{self, TaskFilter, TaskOrder};
+use overseas_shared::db::{Database, DbError};
+use overseas_shared::domain::{DomainName, Scope};
+use overseas_shared::queue::Queue;
+use overseas_shared::task_id::TaskIds;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Most requests that share one trip to the database.
+const TOGETHER: usize = 64;
+/// Trips of one kind that are under way at a time.
+const LANES: usize = 2;
+
+/// The places of a host for a user.
+type Places = Result<Vec<PurgePlace>, DbError>;
+
+/// Shared by all handlers.
+pub struct State {
+    /// The rows.
+    pub db: Database,
+    /// For telling the worker that there is work.
+    pub queue: Queue,
+    /// The time.
+    pub clock: Clock,
+    /// The settings.
+    pub config: Config,
+    /// What each configured CDN can do, by its name.
+    pub capabilities: HashMap<String, Capabilities>,
+    /// Makes ids of tasks.
+    pub task_ids: TaskIds,
+    /// Renders the metrics.
+    pub metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
+    sessions: Batcher<TokenHash, Result<Option<Session>, DbError>>,
+    places: Batcher<(i64, DomainName), Places>,
+    orders: Batcher<TaskOrder, Result<(), DbError>>,
+    lists: Coalescer<(Scope, TaskFilter), Result<Bytes, ApiError>>,
+}
+
+impl State {
+    /// Starts the batchers.
+    #[must_use]
+    pub fn new(db: Database, queue: Queue, clock: Clock, config: Config) -> Self {
+        let capabilities = config
+            .cdn
+            .iter()
+            .filter_map(|(name, cdn)| Some((name.clone(), registry::capabilities(&cdn.vendor)?)))
+            .collect();
+        Self {
+            sessions: session_batcher(&db, &clock),
+            places: place_batcher(&db),
+            orders: order_batcher(&db),
+            lists: list_coalescer(&db, config.time_zone),
+            task_ids: TaskIds::default(),
+            metrics: None,
+            capabilities,
+            db,
+            queue,
+            clock,
+            config,
+        }
+    }
+
+    /// The live session of a token.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] when the database cannot be asked.
+    pub async fn session(&self, hash: TokenHash) -> Result<Option<Session>, ApiError> {
+        Ok(self.sessions.ask(hash).await??)
+    }
+
+    /// Where a user may purge a host.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] when the database cannot be asked.
+    pub async fn purge_places(&self, user_id: i64, host: DomainName) -> Result<Vec<PurgePlace>, ApiError> {
+        Ok(self.places.ask((user_id, host)).await??)
+    }
+
+    /// Writes an order of tasks; when this returns, it is committed.
+    ///
+    /// # Errors
+    /// [`DbError::Conflict`] when its idempotency key was used meanwhile.
+    pub async fn create_tasks(&self, order: TaskOrder) -> Result<(), DbError> {
+        if order.idempotency.is_some() {
+            // On its own: a key that was used meanwhile must not undo other requests' tasks.
+            return task::create(&self.db, &[order]).await;
+        }
+        let stopping = |_| DbError::Unavailable("the server is stopping".to_owned());
+        self.orders.ask(order).await.map_err(stopping)?
+    }
+
+    /// The serialised answer with the tasks that pass the filter.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] when the database cannot be asked.
+    pub async fn task_list(&self, scope: Scope, filter: TaskFilter) -> Result<Bytes, ApiError> {
+        self.lists.ask((scope, filter)).await?
+    }
+}
+
+fn session_batcher(db: &Database, clock: &Clock) -> Batcher<TokenHash, Result<Option<Session>, DbError>> {
+    let (db, clock) = (db.clone(), clock.clone());
+    Batcher::new(LANES, TOGETHER, move |hashes: Vec<TokenHash>| {
+        let (db, now) = (db.clone(), clock.now());
+        async move {
+            let distinct: HashSet<TokenHash> = hashes.iter().copied().collect();
+            let distinct: Vec<TokenHash> = distinct.into_iter().collect();
+            match session::find_many(&db, &distinct, now).await {
+                Ok(found) => hashes.iter().map(|hash| Ok(found.get(hash).cloned())).collect(),
+                Err(error) => hashes.iter().map(|_| Err(error.clone())).collect(),
+            }
+        }
+        .boxed()
+    })
+}
+
+fn place_batcher(db: &Database) -> Batcher<(i64, DomainName), Places> {
+    let db = db.clone();
+    Batcher::new(LANES, TOGETHER, move |pairs: Vec<(i64, DomainName)>| {
+        let db = db.clone();
+        async move {
+            match mapping::purge_places(&db, &pairs).await {
+                Ok(found) => pairs.iter().map(|pair| Ok(found.get(pair).cloned().unwrap_or_default())).collect(),
+                Err(error) => pairs.iter().map(|_| Err(error.clone())).collect(),
+            }
+        }
+        .boxed()
+    })
+}
+
+fn order_batcher(db: &Database) -> Batcher<TaskOrder, Result<(), DbError>> {
+    let db = db.clone();
+    Batcher::new(LANES, TOGETHER, move |orders: Vec<TaskOrder>| {
+        let db = db.clone();
+        async move {
+            let together = task::create(&db, &orders).await;
+            match together {
+                // One order that the database refuses must not take the others with it.
+                Err(DbError::Other(_) | DbError::Conflict(_)) if orders.len() > 1 => {
+                    let mut outcomes = Vec::with_capacity(orders.len());
+                    for order in &orders {
+                        outcomes.push(task::create(&db, std::slice::from_ref(order)).await);
+                    }
+                    outcomes
+                }
+                outcome => orders.iter().map(|_| outcome.clone()).collect(),
+            }
+        }
+        .boxed()
+    })
+}
+
+fn list_coalescer(db: &Database, zone: chrono_tz::Tz) -> Coalescer<(Scope, TaskFilter), Result<Bytes, ApiError>> {
+    let db = db.clone();
+    Coalescer::new(move |(scope, filter): (Scope, TaskFilter)| {
+        let db = db.clone();
+        async move {
+            let tasks = task::list(&db, scope, &filter).await?;
+            crate::routes::purge::list_answer(&tasks, zone)
+        }
+        .boxed()
+    })
+}
+
+/// The state as the handlers get it.
+pub type SharedState = Arc<State>;

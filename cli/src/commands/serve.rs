@@ -1,0 +1,49 @@
+//! `overseas api` and `overseas worker`: the two long-running processes of production.
+
+use crate::wire;
+use anyhow::Result;
+use overseas_api::{Bound, SharedState, State, bind, serve};
+use overseas_shared::clock::Clock;
+use overseas_shared::config::Config;
+use overseas_shared::db::Database;
+use overseas_shared::queue::Queue;
+use overseas_shared::telemetry;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Runs the API until a signal.
+pub(crate) async fn api(config: Config) -> Result<()> {
+    let stop = wire::stop_on_signal()?;
+    let db = wire::current_database(&config).await?;
+    let queue = wire::queue(&config)?;
+    if queue.is_memory() {
+        tracing::warn!("queue.url is memory: workers in other processes are not woken and find the tasks by their sweep");
+    }
+    let bound = bind(&config.http.listen).await?;
+    tracing::info!(address = %bound.address, "the API listens");
+    serve_api(bound, config, db, queue, stop).await
+}
+
+/// Serves the API on an address that is bound.
+pub(crate) async fn serve_api(bound: Bound, config: Config, db: Database, queue: Queue, stop: CancellationToken) -> Result<()> {
+    let mut state = State::new(db.clone(), queue, Clock::system(), config);
+    state.metrics = Some(telemetry::start_metrics()?);
+    let state: SharedState = Arc::new(state);
+    serve(bound, state, stop).await?;
+    tracing::info!("the API has stopped");
+    Ok(())
+}
+
+/// Runs the worker until a signal.
+pub(crate) async fn worker(config: Config) -> Result<()> {
+    let stop = wire::stop_on_signal()?;
+    let db = wire::current_database(&config).await?;
+    let queue = wire::queue(&config)?;
+    let context = wire::worker(config, db.clone(), queue, &stop).await?;
+    if context.accounts.is_empty() {
+        tracing::warn!("no CDN is configured, so there is nothing to do: add a [cdn.<name>] table");
+    }
+    overseas_worker::run(context, stop).await;
+    db.close().await;
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! `overseas simulate`: the simulator of the vendors alone.
+
+#![expect(clippy::print_stdout, reason = "the command's answer")]
+
+use crate::wire;
+use anyhow::Result;
+use clap::Args;
+use overseas_simulator::Config;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The simulated accounts and timings; the demo's if left out
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// Address of the simulated vendor API and of the control endpoints
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Address of the simulated edge server
+    #[arg(long, value_name = "ADDRESS")]
+    edge_listen: Option<SocketAddr>,
+}
+
+pub(crate) async fn run(options: Options) -> Result<()> {
+    let stop = wire::stop_on_signal()?;
+    let mut config = match &options.data {
+        Some(file) => Config::load(file)?,
+        None => Config::demo(),
+    };
+    if let Some(listen) = options.listen {
+        config.listen = listen;
+    }
+    if let Some(listen) = options.edge_listen {
+        config.edge_listen = listen;
+    }
+    let keys: Vec<String> = config.keys.iter().map(|key| key.id.clone()).collect();
+    let simulator = overseas_simulator::start(config).await?;
+    println!("vendor API  {}  (keys {})", simulator.vendor_url(), keys.join(", "));
+    println!("control     {}/_control/summary", simulator.vendor_url());
+    println!("edge        http://{}", simulator.edge_address());
+    stop.cancelled().await;
+    simulator.stop().await;
+    Ok(())
+}

@@ -1,0 +1,580 @@
+//! Every setting of the system: its type, its default, its checks.
+//!
+//! Read once at the start from `overseas.toml` (or `--config`) and the environment
+//! (`OVERSEAS__DATABASE__URL` is `database.url`), which wins. An unknown key, a bad value or a missing
+//! secret ends the start with one message that names the setting. This is the only file that reads
+//! the environment. `overseas.example.toml` shows the same settings and is held to these types by a test.
+
+use chrono_tz::Tz;
+use ipnet::IpNet;
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+/// The file that is read when none is named.
+pub const DEFAULT_FILE: &str = "overseas.toml";
+
+/// Why the start is refused. The message names the setting and where it came from.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file that was named is not there or cannot be read.
+    #[error("the configuration file {0} cannot be read: {1}")]
+    File(PathBuf, String),
+    /// A key that is unknown, or a value of the wrong type.
+    #[error("the setting `{setting}` is wrong: {reason}")]
+    Setting {
+        /// The setting's full name, such as `http.listen`.
+        setting: String,
+        /// What is wrong with it and what is expected.
+        reason: String,
+    },
+}
+
+/// All settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The zone of `time` fields, a name of the IANA database.
+    #[serde(deserialize_with = "time_zone")]
+    pub time_zone: Tz,
+    /// Where the rows live.
+    pub database: DatabaseConfig,
+    /// How the worker is woken.
+    pub queue: QueueConfig,
+    /// The HTTP server.
+    pub http: HttpConfig,
+    /// Passwords and sessions.
+    pub auth: AuthConfig,
+    /// The background worker.
+    pub worker: WorkerConfig,
+    /// Tasks and what is kept of them.
+    pub tasks: TasksConfig,
+    /// Access logs.
+    pub logs: LogsConfig,
+    /// What the processes themselves write.
+    pub log: LogConfig,
+    /// The accounts at the vendors, by the name that users see.
+    pub cdn: BTreeMap<String, CdnConfig>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            time_zone: Tz::Asia__Shanghai,
+            database: DatabaseConfig::default(),
+            queue: QueueConfig::default(),
+            http: HttpConfig::default(),
+            auth: AuthConfig::default(),
+            worker: WorkerConfig::default(),
+            tasks: TasksConfig::default(),
+            logs: LogsConfig::default(),
+            log: LogConfig::default(),
+            cdn: BTreeMap::new(),
+        }
+    }
+}
+
+/// `[database]`
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DatabaseConfig {
+    /// `mysql://user:password@host/name` or `sqlite://path`.
+    pub url: String,
+    /// Most connections of one process.
+    pub max_connections: u32,
+    /// Seconds to wait for a free connection before the answer is 503.
+    pub acquire_seconds: u64,
+}
+
+impl std::fmt::Debug for DatabaseConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DatabaseConfig")
+            .field("url", &without_password(&self.url))
+            .field("max_connections", &self.max_connections)
+            .field("acquire_seconds", &self.acquire_seconds)
+            .finish()
+    }
+}
+
+impl Default for DatabaseConfig {
+    fn default() -> Self {
+        Self { url: "sqlite://var/overseas.db".to_owned(), max_connections: 16, acquire_seconds: 2 }
+    }
+}
+
+/// `[queue]`
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueueConfig {
+    /// `redis://host:6379/0`, or `memory` when API and worker are one process.
+    pub url: String,
+    /// The beginning of every key in Redis, so that installations can share a server.
+    pub prefix: String,
+    /// Milliseconds between two looks into the queue.
+    pub poll_milliseconds: u64,
+}
+
+impl std::fmt::Debug for QueueConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QueueConfig")
+            .field("url", &without_password(&self.url))
+            .field("prefix", &self.prefix)
+            .field("poll_milliseconds", &self.poll_milliseconds)
+            .finish()
+    }
+}
+
+impl Default for QueueConfig {
+    fn default() -> Self {
+        Self { url: "memory".to_owned(), prefix: "overseas".to_owned(), poll_milliseconds: 25 }
+    }
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpConfig {
+    /// Address and port of the API.
+    pub listen: String,
+    /// How clients reach the API from outside, for links in answers; `http://<listen>` when empty.
+    pub public_url: String,
+    /// Networks whose callers need no credential and count as staff.
+    #[serde(deserialize_with = "comma_list")]
+    pub trusted_networks: Vec<IpNet>,
+    /// Reverse proxies whose `X-Forwarded-For` is believed.
+    #[serde(deserialize_with = "comma_list")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Origins that browsers may call from.
+    #[serde(deserialize_with = "comma_list")]
+    pub cors_origins: Vec<String>,
+    /// Largest request body in bytes.
+    pub max_body_bytes: usize,
+    /// Seconds after which a request is given up with 503.
+    pub request_seconds: u64,
+    /// Seconds that requests under way get at the stop.
+    pub grace_seconds: u64,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            public_url: String::new(),
+            trusted_networks: Vec::new(),
+            trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
+            max_body_bytes: 8 * 1024 * 1024,
+            request_seconds: 60,
+            grace_seconds: 10,
+        }
+    }
+}
+
+impl HttpConfig {
+    /// Whether a caller from this address needs no credential.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        contains(&self.trusted_networks, address)
+    }
+
+    /// Whether this peer may say on whose behalf it calls.
+    #[must_use]
+    pub fn is_proxy(&self, address: IpAddr) -> bool {
+        contains(&self.trusted_proxies, address)
+    }
+}
+
+/// An IPv4 address that arrives on an IPv6 socket is `::ffff:a.b.c.d`: compared as IPv4.
+fn contains(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
+}
+
+/// `[auth]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuthConfig {
+    /// Seconds that a session lasts.
+    pub session_seconds: u32,
+    /// Shortest password, in characters.
+    pub min_password_length: usize,
+    /// Failed logins of one account or from one address before the next ones have to wait.
+    pub free_login_failures: u32,
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        Self { session_seconds: 3600, min_password_length: 10, free_login_failures: 5 }
+    }
+}
+
+/// `[worker]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkerConfig {
+    /// Seconds after which the work of a worker that died is taken over.
+    pub lease_seconds: u32,
+    /// Seconds between two looks at the rows without being woken.
+    pub sweep_seconds: u32,
+    /// Seconds that work in hand gets at the stop.
+    pub grace_seconds: u32,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self { lease_seconds: 15, sweep_seconds: 2, grace_seconds: 20 }
+    }
+}
+
+/// `[tasks]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TasksConfig {
+    /// Days that ended tasks are kept.
+    pub keep_days: u32,
+    /// Days that the audit trail is kept.
+    pub keep_audit_days: u32,
+    /// Hours after which a task that no vendor accepted is given up.
+    pub give_up_hours: u32,
+    /// Largest answer that a preload reads from the edge, in bytes.
+    pub preload_max_bytes: u64,
+}
+
+impl Default for TasksConfig {
+    fn default() -> Self {
+        Self {
+            keep_days: 90,
+            keep_audit_days: 400,
+            give_up_hours: 72,
+            preload_max_bytes: 10 * 1024 * 1024 * 1024,
+        }
+    }
+}
+
+/// `[logs]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogsConfig {
+    /// Where the finished daily logs are kept: a folder, or an `OpenDAL` url such as `fs:///srv/logs`.
+    pub store: String,
+}
+
+impl Default for LogsConfig {
+    fn default() -> Self {
+        Self { store: "var/logs".to_owned() }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// A `tracing` filter such as `info` or `info,overseas_worker=debug`.
+    pub level: String,
+    /// `pretty` or `json`.
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Pretty }
+    }
+}
+
+/// One account at one vendor; the key of its table in the configuration is the CDN's name for users.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CdnConfig {
+    /// Which client speaks to it, such as `level3`.
+    pub vendor: String,
+    /// Where the vendor's API is; the vendor's own address when left out. Plain http and any port may be given.
+    #[serde(default)]
+    pub base_url: Option<String>,
+    /// Level 3: the id of the API key.
+    #[serde(default)]
+    pub key_id: Option<String>,
+    /// Level 3: the secret of the API key.
+    #[serde(default)]
+    pub secret: Option<SecretString>,
+    /// Seconds between two questions about the progress of one property's tasks.
+    #[serde(default = "CdnConfig::default_poll_seconds")]
+    pub poll_seconds: u64,
+    /// Most calls to the account at a time, over all workers.
+    #[serde(default = "CdnConfig::default_max_concurrency")]
+    pub max_concurrency: u32,
+    /// Seconds after which one call to the vendor is given up.
+    #[serde(default = "CdnConfig::default_timeout_seconds")]
+    pub timeout_seconds: u64,
+    /// Seconds to leave the account alone after the vendor said that its call rate is exceeded.
+    #[serde(default = "CdnConfig::default_rate_limit_pause_seconds")]
+    pub rate_limit_pause_seconds: u64,
+    /// Where to connect for a preload in place of the URL's own address, as `host:port`;
+    /// with it, private addresses are allowed.
+    #[serde(default)]
+    pub edge: Option<String>,
+    /// Where the vendor delivers its access logs.
+    #[serde(default)]
+    pub logs: Option<String>,
+}
+
+impl CdnConfig {
+    /// An account at `vendor` with every other setting at its default.
+    #[must_use]
+    pub fn new(vendor: &str) -> Self {
+        Self {
+            vendor: vendor.to_owned(),
+            base_url: None,
+            key_id: None,
+            secret: None,
+            poll_seconds: Self::default_poll_seconds(),
+            max_concurrency: Self::default_max_concurrency(),
+            timeout_seconds: Self::default_timeout_seconds(),
+            rate_limit_pause_seconds: Self::default_rate_limit_pause_seconds(),
+            edge: None,
+            logs: None,
+        }
+    }
+
+    fn default_poll_seconds() -> u64 {
+        10
+    }
+    fn default_max_concurrency() -> u32 {
+        3
+    }
+    fn default_timeout_seconds() -> u64 {
+        60
+    }
+    fn default_rate_limit_pause_seconds() -> u64 {
+        15
+    }
+}
+
+impl Config {
+    /// Reads the file (the default file only if it is there) and the process's environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names the setting.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::load_from(file, std::env::vars().collect())
+    }
+
+    /// Like [`Config::load`] with an environment that is passed in.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names the setting.
+    pub fn load_from(
+        file: Option<&Path>,
+        environment: std::collections::HashMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+        let source = config::File::from(path)
+            .format(config::FileFormat::Toml)
+            .required(file.is_some());
+        let variables = config::Environment::with_prefix("OVERSEAS")
+            .prefix_separator("__")
+            .separator("__")
+            .source(Some(environment));
+        let raw = config::Config::builder()
+            .add_source(source)
+            .add_source(variables)
+            .build()
+            .map_err(|error| ConfigError::File(path.to_owned(), error.to_string()))?;
+        let settings: Self = serde_path_to_error::deserialize(raw).map_err(|error| {
+            let setting = error.path().to_string();
+            ConfigError::Setting { setting, reason: plain_reason(&error.into_inner()) }
+        })?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// What a type alone cannot say.
+    fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |setting: &str, reason: &str| {
+            Err(ConfigError::Setting { setting: setting.to_owned(), reason: reason.to_owned() })
+        };
+        if !["mysql://", "sqlite://", "sqlite::memory:"].iter().any(|s| self.database.url.starts_with(s)) {
+            return wrong("database.url", "expected mysql://user:password@host/name or sqlite://path");
+        }
+        if self.database.max_connections == 0 {
+            return wrong("database.max_connections", "must be at least 1");
+        }
+        let queue = &self.queue.url;
+        if queue != "memory" && !queue.starts_with("redis://") && !queue.starts_with("redis+unix://") {
+            return wrong("queue.url", "expected redis://host:6379/0, or memory");
+        }
+        if self.queue.poll_milliseconds == 0 {
+            return wrong("queue.poll_milliseconds", "must be at least 1");
+        }
+        if !self.http.public_url.is_empty() && !self.http.public_url.starts_with("http") {
+            return wrong("http.public_url", "expected http://.. or https://..");
+        }
+        if self.worker.lease_seconds < 3 {
+            return wrong("worker.lease_seconds", "must be at least 3: a lease is renewed three times before it ends");
+        }
+        if self.worker.sweep_seconds == 0 {
+            return wrong("worker.sweep_seconds", "must be at least 1");
+        }
+        for (name, cdn) in &self.cdn {
+            let fits = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+            if !fits || name.len() > 64 {
+                return wrong(&format!("cdn.{name}"), "a CDN's name has lower-case letters, digits, - and _, at most 64");
+            }
+            if cdn.poll_seconds == 0 || cdn.max_concurrency == 0 || cdn.timeout_seconds == 0 {
+                return wrong(&format!("cdn.{name}"), "poll_seconds, max_concurrency and timeout_seconds must be at least 1");
+            }
+        }
+        Ok(())
+    }
+
+    /// How clients reach the API, without a slash at the end.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        if self.http.public_url.is_empty() {
+            format!("http://{}", self.http.listen)
+        } else {
+            self.http.public_url.trim_end_matches('/').to_owned()
+        }
+    }
+}
+
+/// The reason without the noise that the reader of the file adds.
+fn plain_reason(error: &config::ConfigError) -> String {
+    error.to_string()
+}
+
+fn time_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse().map_err(|_| {
+        serde::de::Error::custom(format!("`{name}` is not a time zone (expected a name like Asia/Shanghai)"))
+    })
+}
+
+/// A list in the file, a comma list in the environment.
+fn comma_list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Raw {
+        List(Vec<String>),
+        Text(String),
+    }
+    let items = match Raw::deserialize(deserializer)? {
+        Raw::List(items) => items,
+        Raw::Text(text) => text.split(',').map(str::to_owned).collect(),
+    };
+    items
+        .iter()
+        .map(|item| item.trim())
+        .filter(|item| !item.is_empty())
+        .map(|item| item.parse().map_err(|error| serde::de::Error::custom(format!("`{item}`: {error}"))))
+        .collect()
+}
+
+/// The address with the password left out, for messages.
+#[must_use]
+pub fn without_password(address: &str) -> String {
+    match url::Url::parse(address) {
+        Ok(mut url) if url.password().is_some() => {
+            let _ = url.set_password(Some("***"));
+            url.to_string()
+        }
+        _ => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("overseas.toml");
+        std::fs::write(&path, toml).unwrap();
+        let environment: HashMap<_, _> =
+            environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Config::load_from(Some(&path), environment)
+    }
+
+    fn message(toml: &str, environment: &[(&str, &str)]) -> String {
+        load(toml, environment).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_example_file_shows_every_setting_with_its_default() {
+        let text = include_str!("../../overseas.example.toml");
+        let shown = load(text, &[]).unwrap();
+        let mut with_examples_removed = shown.clone();
+        with_examples_removed.cdn.clear();
+        assert_eq!(format!("{with_examples_removed:?}"), format!("{:?}", Config::default()));
+        // Each setting stands in the file by name, also those that are commented out because they have no default.
+        let known = format!("{:?}", shown);
+        for word in known.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| w.contains('_')) {
+            let is_field = known.contains(&format!("{word}: "));
+            assert!(!is_field || text.contains(word), "overseas.example.toml does not mention {word}");
+        }
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let config = load(
+            "[http]\nlisten = '127.0.0.1:1'\n[cdn.level3]\nvendor = 'level3'\nsecret = 'a'",
+            &[
+                ("OVERSEAS__HTTP__LISTEN", "127.0.0.1:2"),
+                ("OVERSEAS__HTTP__TRUSTED_NETWORKS", "10.0.0.0/8, ::1/128"),
+                ("OVERSEAS__CDN__LEVEL3__SECRET", "00123"),
+                ("OVERSEAS__WORKER__LEASE_SECONDS", "30"),
+                ("OVERSEAS__TIME_ZONE", "UTC"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(config.http.listen, "127.0.0.1:2");
+        assert_eq!(config.http.trusted_networks.len(), 2);
+        assert!(config.http.trusts("::ffff:10.1.2.3".parse().unwrap()));
+        assert!(!config.http.trusts("11.1.2.3".parse().unwrap()));
+        assert_eq!(config.worker.lease_seconds, 30);
+        assert_eq!(config.time_zone, Tz::UTC);
+        let secret = config.cdn["level3"].secret.as_ref().unwrap();
+        assert_eq!(secrecy::ExposeSecret::expose_secret(secret), "00123");
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named() {
+        assert!(message("[http]\nlistne = 'x'", &[]).contains("http.listne"), "{}", message("[http]\nlistne = 'x'", &[]));
+        assert!(message("", &[("OVERSEAS__HTTP__LISTNE", "x")]).contains("http.listne"));
+        assert!(message("[worker]\nlease_seconds = 'soon'", &[]).contains("worker.lease_seconds"));
+        assert!(message("time_zone = 'Mars/Olympus'", &[]).contains("time_zone"));
+        assert!(message("[http]\ntrusted_networks = ['10.0.0.0/33']", &[]).contains("http.trusted_networks"));
+        assert!(message("[database]\nurl = 'postgres://x'", &[]).contains("database.url"));
+        assert!(message("[cdn.level3]\nvendor = 'level3'\nsecrte = 'x'", &[]).contains("cdn.level3.secrte"));
+        assert!(message("[cdn.Level3x]\nvendor = 'level3'\npoll_seconds = 0", &[]).contains("cdn.level3x"));
+        assert!(message("nonsense", &[]).contains("overseas.toml"));
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let config = load(
+            "[database]\nurl = 'mysql://u:hunter2@h/d'\n[queue]\nurl = 'redis://:hunter2@h'\n[cdn.a]\nvendor = 'level3'\nsecret = 'hunter2'",
+            &[],
+        )
+        .unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

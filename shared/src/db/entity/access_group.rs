@@ -1,0 +1,19 @@
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "access_group")]
+pub(in crate::db) struct Model {
+    #[sea_orm(primary_key)]
+    pub(in crate::db) id: i64,
+    pub(in crate::db) cdn_id: i64,
+    pub(in crate::db) vendor_id: String,
+    pub(in crate::db) name: String,
+    pub(in crate::db) parent_vendor_id: Option<String>,
+    pub(in crate::db) listed: bool,
+    pub(in crate::db) seen_at: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(in crate::db) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,18 @@
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "service")]
+pub(in crate::db) struct Model {
+    #[sea_orm(primary_key)]
+    pub(in crate::db) id: i64,
+    pub(in crate::db) access_group_id: i64,
+    pub(in crate::db) vendor_id: String,
+    pub(in crate::db) product: String,
+    pub(in crate::db) listed: bool,
+    pub(in crate::db) seen_at: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(in crate::db) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

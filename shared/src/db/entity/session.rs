@@ -1,0 +1,16 @@
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "session")]
+pub(in crate::db) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(in crate::db) token_hash: Vec<u8>,
+    pub(in crate::db) user_id: i64,
+    pub(in crate::db) created_at: i64,
+    pub(in crate::db) expires_at: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(in crate::db) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,278 @@
+//! Which user may act on which domain, at which CDN; and which property that is.
+//!
+//! A domain that is mapped but not listed by the vendor is pending. A property with a wildcard name
+//! (`*.img.example.com`) serves every domain below it. Called by the handlers of domains, mappings,
+//! refresh and preload.
+
+use crate::db::entity::user_domain;
+use crate::db::{Database, DbError, execute, marks, retrying, row_marks, rows};
+use crate::domain::{DomainName, Scope};
+use sea_orm::{FromQueryResult, Value};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// What the vendor says of a mapped domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DomainState {
+    /// Listed and serving.
+    Active,
+    /// Listed and not serving.
+    Inactive,
+    /// Not listed (yet).
+    Pending,
+}
+
+impl DomainState {
+    /// The word that clients see.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "Active",
+            Self::Inactive => "Inactive",
+            Self::Pending => "Pending",
+        }
+    }
+}
+
+/// A domain of a user at one CDN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappedDomain {
+    /// The CDN's name.
+    pub cdn: String,
+    /// The domain.
+    pub domain: String,
+    /// What the vendor says of it.
+    pub state: DomainState,
+}
+
+/// Where a host of a purge URL leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PurgePlace {
+    /// The CDN.
+    pub cdn_id: i64,
+    /// The CDN's name.
+    pub cdn: String,
+    /// The property that serves the host; `None` while the vendor does not list it.
+    pub property_id: Option<i64>,
+}
+
+#[derive(Debug, Clone, FromQueryResult)]
+struct PlaceRow {
+    user_id: i64,
+    domain: String,
+    cdn_id: i64,
+    cdn: String,
+    property_id: Option<i64>,
+}
+
+#[derive(Debug, Clone, FromQueryResult)]
+struct PropertyName {
+    id: i64,
+    cdn_id: i64,
+    name: String,
+    active: bool,
+}
+
+/// The names under which a host may be mapped: itself, then the wildcards above it, nearest first.
+fn candidates(host: &DomainName) -> Vec<String> {
+    std::iter::once(host.as_str().to_owned()).chain(host.covering_wildcards()).collect()
+}
+
+/// For each `(user, host)` the places where that user may purge it; an empty list when the host is not the user's.
+/// Usually one query, however many pairs.
+///
+/// # Errors
+/// [`DbError`] when the database cannot be asked.
+pub async fn purge_places(
+    db: &Database,
+    pairs: &[(i64, DomainName)],
+) -> Result<HashMap<(i64, DomainName), Vec<PurgePlace>>, DbError> {
+    let users: BTreeSet<i64> = pairs.iter().map(|(user, _)| *user).collect();
+    let names: BTreeSet<String> = pairs.iter().flat_map(|(_, host)| candidates(host)).collect();
+    let found = mapped_rows(db, &users, &names).await?;
+    let pending = found.iter().any(|row| row.property_id.is_none());
+    let wildcards = if pending { wildcard_properties(db, &names).await? } else { Vec::new() };
+    let mut by_user: HashMap<(i64, &str), Vec<&PlaceRow>> = HashMap::new();
+    for row in &found {
+        by_user.entry((row.user_id, row.domain.as_str())).or_default().push(row);
+    }
+    let answer = pairs.iter().map(|(user, host)| {
+        let mut places: BTreeMap<(i64, Option<i64>), PurgePlace> = BTreeMap::new();
+        let mut decided = BTreeSet::new();
+        for name in candidates(host) {
+            let rows = by_user.get(&(*user, name.as_str())).map(Vec::as_slice).unwrap_or_default();
+            // At one CDN the most specific mapping counts.
+            let fresh: Vec<_> = rows.iter().filter(|row| !decided.contains(&row.cdn_id)).collect();
+            for row in &fresh {
+                let property_id = row.property_id.or_else(|| nearest(&wildcards, row.cdn_id, host));
+                let place = PurgePlace { cdn_id: row.cdn_id, cdn: row.cdn.clone(), property_id };
+                places.insert((row.cdn_id, property_id), place);
+            }
+            decided.extend(fresh.iter().map(|row| row.cdn_id));
+        }
+        ((*user, host.clone()), places.into_values().collect())
+    });
+    Ok(answer.collect())
+}
+
+fn nearest(wildcards: &[PropertyName], cdn_id: i64, host: &DomainName) -> Option<i64> {
+    candidates(host)
+        .iter()
+        .find_map(|name| wildcards.iter().find(|p| p.cdn_id == cdn_id && p.name == *name))
+        .map(|property| property.id)
+}
+
+async fn mapped_rows(db: &Database, users: &BTreeSet<i64>, names: &BTreeSet<String>) -> Result<Vec<PlaceRow>, DbError> {
+    let sql = format!(
+        "SELECT d.user_id, d.domain, d.cdn_id, c.name AS cdn, p.id AS property_id FROM user_domain d \
+         JOIN cdn c ON c.id = d.cdn_id \
+         LEFT JOIN property p ON p.name = d.domain AND p.cdn_id = d.cdn_id AND p.listed AND p.caching \
+         WHERE d.user_id IN ({}) AND d.domain IN ({})",
+        marks(users.len()),
+        marks(names.len())
+    );
+    let values = users.iter().map(|id| (*id).into()).chain(names.iter().map(Value::from)).collect();
+    rows(&db.connection, sql, values).await
+}
+
+async fn wildcard_properties(db: &Database, names: &BTreeSet<String>) -> Result<Vec<PropertyName>, DbError> {
+    let sql = format!(
+        "SELECT id, cdn_id, name, active FROM property WHERE listed AND caching AND name IN ({})",
+        marks(names.len())
+    );
+    rows(&db.connection, sql, names.iter().map(Value::from).collect()).await
+}
+
+#[derive(FromQueryResult)]
+struct Name {
+    name: String,
+}
+
+/// The domains that a caller may see, sorted: its own, or for staff all that are mapped or listed.
+///
+/// # Errors
+/// [`DbError`] when the database cannot be asked.
+pub async fn visible_domains(db: &Database, scope: Scope) -> Result<Vec<String>, DbError> {
+    let (sql, values) = match scope {
+        Scope::User(id) => (
+            "SELECT DISTINCT domain AS name FROM user_domain WHERE user_id = ? ORDER BY name",
+            vec![id.into()],
+        ),
+        Scope::All => (
+            "SELECT name FROM property WHERE listed AND caching UNION SELECT domain AS name FROM user_domain ORDER BY name",
+            vec![],
+        ),
+    };
+    let found: Vec<Name> = rows(&db.connection, sql.to_owned(), values).await?;
+    Ok(found.into_iter().map(|row| row.name).collect())
+}
+
+/// The names of the CDNs that a user is mapped to, in the order in which the CDNs were made.
+///
+/// # Errors
+/// [`DbError`] when the database cannot be asked.
+pub async fn cdns_of(db: &Database, user_id: i64) -> Result<Vec<String>, DbError> {
+    let sql = "SELECT c.name FROM user_cdn m JOIN cdn c ON c.id = m.cdn_id WHERE m.user_id = ? ORDER BY c.id";
+    let found: Vec<Name> = rows(&db.connection, sql.to_owned(), vec![user_id.into()]).await?;
+    Ok(found.into_iter().map(|row| row.name).collect())
+}
+
+/// Maps a user to CDNs; those that it is mapped to already stay.
+///
+/// # Errors
+/// [`DbError`] when the change fails.
+pub async fn add_cdns(db: &Database, user_id: i64, cdn_ids: &[i64]) -> Result<(), DbError> {
+    if cdn_ids.is_empty() {
+        return Ok(());
+    }
+    let sql = format!("{} INTO user_cdn (user_id, cdn_id) VALUES {}", insert_new(db), row_marks(cdn_ids.len(), 2));
+    let values: Vec<Value> = cdn_ids.iter().flat_map(|id| [user_id.into(), (*id).into()]).collect();
+    retrying(|| execute(&db.connection, sql.clone(), values.clone())).await.map(drop)
+}
+
+fn insert_new(db: &Database) -> &'static str {
+    if db.is_mysql() { "INSERT IGNORE" } else { "INSERT OR IGNORE" }
+}
+
+/// Maps a user to domains at a CDN (and to the CDN). With `exactly`, other domains of the user at that CDN are unmapped.
+///
+/// # Errors
+/// [`DbError`] when the change fails; then nothing is changed.
+pub async fn map_domains(
+    db: &Database,
+    user_id: i64,
+    cdn_id: i64,
+    domains: &[DomainName],
+    exactly: bool,
+) -> Result<(), DbError> {
+    retrying(|| async {
+        let tx = db.begin().await?;
+        let insert = insert_new(db);
+        let sql = format!("{insert} INTO user_cdn (user_id, cdn_id) VALUES (?, ?)");
+        execute(&tx, sql, vec![user_id.into(), cdn_id.into()]).await?;
+        if exactly {
+            let sql = "DELETE FROM user_domain WHERE user_id = ? AND cdn_id = ?".to_owned();
+            execute(&tx, sql, vec![user_id.into(), cdn_id.into()]).await?;
+        }
+        for chunk in domains.chunks(500) {
+            let sql = format!("{insert} INTO user_domain (user_id, domain, cdn_id) VALUES {}", row_marks(chunk.len(), 3));
+            let values = chunk
+                .iter()
+                .flat_map(|domain| [user_id.into(), domain.as_str().into(), cdn_id.into()])
+                .collect();
+            execute(&tx, sql, values).await?;
+        }
+        Ok(tx.commit().await?)
+    })
+    .await
+}
+
+#[derive(FromQueryResult)]
+struct DomainOfCdn {
+    cdn_id: i64,
+    cdn: String,
+    domain: String,
+}
+
+/// The domains of a user with what the vendor says of each, by CDN, then by name.
+///
+/// # Errors
+/// [`DbError`] when the database cannot be asked.
+pub async fn domains_of(db: &Database, user_id: i64) -> Result<Vec<MappedDomain>, DbError> {
+    let sql = "SELECT d.cdn_id, c.name AS cdn, d.domain FROM user_domain d JOIN cdn c ON c.id = d.cdn_id \
+               WHERE d.user_id = ? ORDER BY c.id, d.domain";
+    let mapped: Vec<DomainOfCdn> = rows(&db.connection, sql.to_owned(), vec![user_id.into()]).await?;
+    let mut names = BTreeSet::new();
+    for row in &mapped {
+        if let Ok(domain) = DomainName::parse(&row.domain) {
+            names.extend(candidates(&domain));
+        }
+    }
+    let mut properties: HashMap<(i64, String), bool> = HashMap::new();
+    let names: Vec<String> = names.into_iter().collect();
+    for chunk in names.chunks(500) {
+        for property in wildcard_properties(db, &chunk.iter().cloned().collect()).await? {
+            *properties.entry((property.cdn_id, property.name)).or_default() |= property.active;
+        }
+    }
+    let state = |row: &DomainOfCdn| {
+        let Ok(domain) = DomainName::parse(&row.domain) else { return DomainState::Pending };
+        match candidates(&domain).into_iter().find_map(|name| properties.get(&(row.cdn_id, name))) {
+            Some(true) => DomainState::Active,
+            Some(false) => DomainState::Inactive,
+            None => DomainState::Pending,
+        }
+    };
+    Ok(mapped
+        .iter()
+        .map(|row| MappedDomain { cdn: row.cdn.clone(), domain: row.domain.clone(), state: state(row) })
+        .collect())
+}
+
+/// How many mappings there are in all.
+///
+/// # Errors
+/// [`DbError`] when the database cannot be asked.
+pub async fn count(db: &Database) -> Result<u64, DbError> {
+    use sea_orm::{EntityTrait, PaginatorTrait};
+    Ok(user_domain::Entity::find().count(&db.connection).await?)
+}

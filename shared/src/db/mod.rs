@@ -1,0 +1,254 @@
+//! The database: one file of queries a noun, on MySQL, MariaDB and SQLite alike.
+//!
+//! Rows are the truth of this system: a task exists when its row is committed, and work is claimed
+//! by changing rows. Queries over tenants' data take a [`Scope`](crate::domain::Scope). The entities are private, so other
+//! layers see domain types only. Called by the API's handlers, the worker's jobs and the commands.
+
+use sea_orm::{
+    AccessMode, ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
+    DbErr, FromQueryResult, IsolationLevel, RuntimeErr, SqlErr, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait, Value,
+};
+use std::time::Duration;
+
+pub mod account;
+pub mod audit;
+pub mod catalogue;
+mod entity;
+pub mod idempotency;
+pub mod lease;
+pub mod mapping;
+pub mod schedule;
+pub mod schema;
+pub mod session;
+pub mod submission;
+pub mod task;
+
+/// How a query failed, by what the caller can do about it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DbError {
+    /// The database does not answer; the same request may succeed later.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// Two transactions were in each other's way; trying again helps.
+    #[error("two changes met, please try again: {0}")]
+    Contended(String),
+    /// A uniqueness rule refused the row; holds the database's words, which name the index.
+    #[error("the row exists: {0}")]
+    Conflict(String),
+    /// A row holds what this version does not know.
+    #[error("a row cannot be read: {0}")]
+    Corrupt(String),
+    /// Anything else: a defect.
+    #[error("the query failed: {0}")]
+    Other(String),
+}
+
+impl From<DbErr> for DbError {
+    fn from(error: DbErr) -> Self {
+        if let Some(SqlErr::UniqueConstraintViolation(what)) = error.sql_err() {
+            return Self::Conflict(what);
+        }
+        let text = error.to_string();
+        // 1205 lock wait time-out, 1213 deadlock, 1020 record changed (MariaDB); 5 and 6 are SQLite's busy and locked.
+        let contended = ["1213 (40001)", "1205 (HY000)", "1020 (HY000)", "database is locked", "database table is locked"];
+        if contended.iter().any(|mark| text.contains(mark)) {
+            return Self::Contended(text);
+        }
+        match &error {
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => Self::Unavailable(text),
+            DbErr::Query(RuntimeErr::SqlxError(cause)) | DbErr::Exec(RuntimeErr::SqlxError(cause))
+                if connection_is_gone(cause) =>
+            {
+                Self::Unavailable(text)
+            }
+            _ => Self::Other(text),
+        }
+    }
+}
+
+fn connection_is_gone(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => true,
+        // 1053 server shutdown in progress, 1040 too many connections, 1927 connection was killed.
+        sqlx::Error::Database(cause) => {
+            let text = cause.to_string();
+            ["1053 ", "1040 ", "1927 "].iter().any(|code| text.contains(code))
+        }
+        _ => false,
+    }
+}
+
+/// A pool of connections.
+#[derive(Debug, Clone)]
+pub struct Database {
+    connection: DatabaseConnection,
+}
+
+impl Database {
+    /// Connects. A folder that is missing for an SQLite file is made.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] when nothing answers there.
+    pub async fn connect(
+        url: &str,
+        max_connections: u32,
+        acquire: Duration,
+    ) -> Result<Self, DbError> {
+        let sqlite = url.starts_with("sqlite:");
+        let mut options = ConnectOptions::new(if sqlite { sqlite_url(url)? } else { url.to_owned() });
+        options
+            .max_connections(if sqlite { max_connections.min(8) } else { max_connections })
+            .min_connections(1)
+            .acquire_timeout(acquire)
+            .connect_timeout(acquire)
+            .idle_timeout(Some(Duration::from_secs(300)))
+            .test_before_acquire_if_idle_for(Duration::from_secs(2))
+            .sqlx_logging(false);
+        options.map_sqlx_sqlite_opts(|sqlite| {
+            sqlite
+                .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
+                .synchronous(sqlx::sqlite::SqliteSynchronous::Normal)
+                .busy_timeout(Duration::from_secs(10))
+                .foreign_keys(true)
+        });
+        options.map_sqlx_mysql_pool_opts(|pool| {
+            pool.after_connect(|connection, _| {
+                Box::pin(async move {
+                    // Row locks only on the rows that are changed: claims of several workers pass each other.
+                    sqlx::Executor::execute(
+                        connection,
+                        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+                    )
+                    .await?;
+                    Ok(())
+                })
+            })
+        });
+        let connection = sea_orm::Database::connect(options).await?;
+        Ok(Self { connection })
+    }
+
+    /// Whether a trivial query is answered.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] when it is not.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        Ok(self.connection.ping().await?)
+    }
+
+    /// Gives all connections back. Queries that wait for one fail.
+    pub async fn close(&self) {
+        let _ = self.connection.close_by_ref().await;
+    }
+
+    /// The kind of database, as it calls itself.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        if self.is_mysql() { "MySQL" } else { "SQLite" }
+    }
+
+    fn is_mysql(&self) -> bool {
+        self.connection.get_database_backend() == DbBackend::MySql
+    }
+
+    /// A transaction that may write. On SQLite it takes the write lock at once, since a lock that is
+    /// asked for in the middle can be refused without waiting.
+    async fn begin(&self) -> Result<DatabaseTransaction, DbError> {
+        let options = TransactionOptions {
+            isolation_level: self.is_mysql().then_some(IsolationLevel::ReadCommitted),
+            access_mode: self.is_mysql().then_some(AccessMode::ReadWrite),
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        };
+        Ok(self.connection.begin_with_options(options).await?)
+    }
+
+    /// The suffix that takes only rows that no other transaction holds. SQLite has one writer and needs none.
+    fn skip_locked(&self) -> &'static str {
+        if self.is_mysql() { " FOR UPDATE SKIP LOCKED" } else { "" }
+    }
+
+    fn for_update(&self) -> &'static str {
+        if self.is_mysql() { " FOR UPDATE" } else { "" }
+    }
+}
+
+/// Relative paths are from the working folder; the folder of the file is made.
+fn sqlite_url(url: &str) -> Result<String, DbError> {
+    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+    if path == ":memory:" {
+        return Ok(url.to_owned());
+    }
+    let (file, query) = path.split_once('?').unwrap_or((path, "mode=rwc"));
+    if let Some(folder) = std::path::Path::new(file).parent().filter(|f| !f.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| DbError::Unavailable(format!("{}: {error}", folder.display())))?;
+    }
+    Ok(format!("sqlite://{file}?{query}"))
+}
+
+/// Runs a query that returns rows.
+async fn rows<T: FromQueryResult>(
+    on: &impl ConnectionTrait,
+    sql: String,
+    values: Vec<Value>,
+) -> Result<Vec<T>, DbError> {
+    let statement = Statement::from_sql_and_values(on.get_database_backend(), sql, values);
+    Ok(T::find_by_statement(statement).all(on).await?)
+}
+
+/// Runs a query that returns at most one row.
+async fn row<T: FromQueryResult>(
+    on: &impl ConnectionTrait,
+    sql: String,
+    values: Vec<Value>,
+) -> Result<Option<T>, DbError> {
+    let statement = Statement::from_sql_and_values(on.get_database_backend(), sql, values);
+    Ok(T::find_by_statement(statement).one(on).await?)
+}
+
+/// Runs a statement and returns how many rows it found.
+async fn execute(
+    on: &impl ConnectionTrait,
+    sql: String,
+    values: Vec<Value>,
+) -> Result<u64, DbError> {
+    let statement = Statement::from_sql_and_values(on.get_database_backend(), sql, values);
+    Ok(on.execute_raw(statement).await?.rows_affected())
+}
+
+/// `?,?,?` for a list of `count` values.
+fn marks(count: usize) -> String {
+    let mut text = "?,".repeat(count);
+    text.pop();
+    text
+}
+
+/// The rows of a multi-row insert: `(?,?),(?,?)`.
+fn row_marks(rows: usize, columns: usize) -> String {
+    let one = format!("({}),", marks(columns));
+    let mut text = one.repeat(rows);
+    text.pop();
+    text
+}
+
+/// Repeats an operation that met another one (a deadlock, a busy SQLite file), up to five times.
+async fn retrying<T, F, Fut>(mut operation: F) -> Result<T, DbError>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, DbError>>,
+{
+    let mut tries = 0;
+    loop {
+        match operation().await {
+            Err(DbError::Contended(reason)) if tries < 5 => {
+                tries += 1;
+                tracing::debug!(reason, tries, "two transactions met");
+                let pause = rand::random_range(1..=20) * tries;
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+            other => return other,
+        }
+    }
+}

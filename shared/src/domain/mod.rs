@@ -1,0 +1,16 @@
+//! Pure types and rules: no I/O, no clock, no database.
+//!
+//! Raw strings become these types once, at the edge (a handler, a vendor's answer, a row); below
+//! it nothing is checked again. Everything here can be tested without a server, so the rules that
+//! are easy to get wrong (what a URL means, how a task moves) are held by property tests.
+
+pub mod catalogue;
+pub mod name;
+pub mod purge_url;
+pub mod task;
+pub mod user;
+
+pub use name::{DomainName, EmailAddress, NameError};
+pub use purge_url::{PurgeTarget, PurgeUrl, UrlError};
+pub use task::{Kind, State, Step};
+pub use user::{Principal, Scope};

@@ -1,0 +1,16 @@
+//! What both the API and the worker need, and neither of them owns.
+//!
+//! `domain` is pure; `db`, `cdn`, `queue` and `log_store` stand on it and do not know each other.
+//! The arrows point one way: cli, then api and worker, then this crate.
+
+pub mod batch;
+pub mod cdn;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod domain;
+pub mod log_store;
+pub mod queue;
+pub mod secret;
+pub mod task_id;
+pub mod telemetry;

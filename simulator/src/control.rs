@@ -1,0 +1,182 @@
+//! The control of a running simulator: faults, the record, the clock.
+//!
+//! [`Control`] is the in-process handle for tests; [`answer`] gives the same over HTTP under `/_control/`, without a
+//! signature and without an entry in the record:
+//!
+//! * `POST faults` replaces the fault rules by a JSON list, `GET faults` shows them, `DELETE faults` ends them
+//! * `GET requests?since=N&limit=N` and `DELETE requests`; `GET summary`
+//! * `POST advance` with `{"seconds": N}` moves the simulated time on
+//! * `GET config` shows the configuration without its secrets
+
+use std::sync::Arc;
+
+use poem::http::{Method, StatusCode};
+use poem::{Request, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use url::form_urlencoded;
+
+use crate::config::Config;
+use crate::faults::{FaultRule, FaultRuleError, FaultState};
+use crate::record::{Requests, Summary};
+use crate::reply::{JSON, Reply};
+use crate::stage::Stage;
+
+/// Where the control endpoints begin.
+pub(crate) const PREFIX: &str = "/_control/";
+const MAX_BODY: usize = 1 << 20;
+
+/// A handle to a running simulator. Clones control the same one.
+#[derive(Clone)]
+pub struct Control {
+    stage: Arc<Stage>,
+    config: Arc<Config>,
+}
+
+impl Control {
+    pub(crate) fn new(stage: Arc<Stage>, config: Arc<Config>) -> Self {
+        Self { stage, config }
+    }
+
+    /// Replaces the fault rules.
+    ///
+    /// # Errors
+    /// A rule that cannot be applied; then the old rules stay.
+    pub fn set_faults(&self, rules: Vec<FaultRule>) -> Result<(), FaultRuleError> {
+        self.stage.faults.set(rules)
+    }
+
+    /// Ends all fault rules.
+    pub fn clear_faults(&self) {
+        // No rules, so none can be wrong.
+        let _ = self.stage.faults.set(Vec::new());
+    }
+
+    /// The fault rules and what they have done.
+    #[must_use]
+    pub fn faults(&self) -> Vec<FaultState> {
+        self.stage.faults.list()
+    }
+
+    /// The recorded requests from number `since` on.
+    #[must_use]
+    pub fn requests(&self, since: u64) -> Requests {
+        self.stage.record.since(since, usize::MAX)
+    }
+
+    /// Forgets the recorded requests and their counts.
+    pub fn clear_requests(&self) {
+        self.stage.record.clear();
+    }
+
+    /// Counts over all requests.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.stage.record.summary()
+    }
+
+    /// Moves the simulated time on and answers the whole offset in seconds. The window of signatures does not move.
+    pub fn advance(&self, seconds: u32) -> i64 {
+        self.stage.clock.advance(seconds)
+    }
+
+    /// The configuration, secrets included.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    seconds: u32,
+}
+
+/// Answers a request under [`PREFIX`].
+pub(crate) async fn answer(control: &Control, request: Request) -> Response {
+    let reply = match route(control, request).await {
+        Ok(body) => Reply::new(StatusCode::OK, JSON, body),
+        Err((status, message)) => {
+            let body = json!({ "error": { "message": message } });
+            Reply::new(status, JSON, body.to_string())
+        }
+    };
+    reply.into_response()
+}
+
+type Failure = (StatusCode, String);
+
+async fn route(control: &Control, mut request: Request) -> Result<String, Failure> {
+    let uri = request.original_uri().clone();
+    let resource = uri.path().strip_prefix(PREFIX).unwrap_or_default();
+    match (request.method(), resource) {
+        (&Method::GET, "faults") => to_json(&control.faults()),
+        (&Method::POST, "faults") => {
+            let rules = read_json(&mut request).await?;
+            control.set_faults(rules).map_err(|error| bad(&error))?;
+            to_json(&control.faults())
+        }
+        (&Method::DELETE, "faults") => {
+            control.clear_faults();
+            to_json(&control.faults())
+        }
+        (&Method::GET, "requests") => {
+            let (since, limit) = page(uri.query().unwrap_or(""))?;
+            to_json(&control.stage.record.since(since, limit))
+        }
+        (&Method::DELETE, "requests") => {
+            control.clear_requests();
+            to_json(&json!({}))
+        }
+        (&Method::GET, "summary") => to_json(&control.summary()),
+        (&Method::POST, "advance") => {
+            let advance: Advance = read_json(&mut request).await?;
+            let offset = control.advance(advance.seconds);
+            to_json(&json!({ "offset_seconds": offset, "now_ms": control.stage.clock.now_ms() }))
+        }
+        (&Method::GET, "config") => to_json(&control.config().clone().without_secrets()),
+        (_, "faults" | "requests" | "summary" | "advance" | "config") => Err((
+            StatusCode::METHOD_NOT_ALLOWED,
+            "the method is not allowed".to_owned(),
+        )),
+        _ => Err((
+            StatusCode::NOT_FOUND,
+            "there is no such control endpoint".to_owned(),
+        )),
+    }
+}
+
+/// Reads `since` and `limit`.
+fn page(query: &str) -> Result<(u64, usize), Failure> {
+    let (mut since, mut limit) = (0, usize::MAX);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let wrong = || {
+            (
+                StatusCode::BAD_REQUEST,
+                format!("{name}={value} is not understood"),
+            )
+        };
+        match name.as_ref() {
+            "since" => since = value.parse().map_err(|_| wrong())?,
+            "limit" => limit = value.parse().map_err(|_| wrong())?,
+            _ => return Err(wrong()),
+        }
+    }
+    Ok((since, limit))
+}
+
+async fn read_json<T: for<'de> Deserialize<'de>>(request: &mut Request) -> Result<T, Failure> {
+    let body = request.take_body().into_bytes_limit(MAX_BODY).await;
+    let body = body.map_err(|error| bad(&error))?;
+    serde_json::from_slice(&body).map_err(|error| bad(&error))
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<String, Failure> {
+    serde_json::to_string(value)
+        .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+}
+
+fn bad(error: &dyn std::fmt::Display) -> Failure {
+    (StatusCode::BAD_REQUEST, error.to_string())
+}

@@ -1,0 +1,37 @@
+//! Why a simulator could not be started. One enum; each text names the setting, the file or the address.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Why a simulator could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulatorError {
+    /// The configuration is wrong.
+    #[error("the simulator's configuration: {0}")]
+    Config(String),
+    /// The configuration file cannot be read.
+    #[error("cannot read {path}: {source}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {}", reason(source))]
+    Listen {
+        /// The address as configured.
+        address: SocketAddr,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+fn reason(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        "address already in use".to_owned()
+    } else {
+        error.to_string()
+    }
+}

@@ -1,0 +1,122 @@
+//! Answers, whole ones and those that a fault spoils on their way out.
+//!
+//! A server makes a [`Reply`] as if nothing were wrong; [`spoiled`] turns it into what the fault's rule wants. Bodies of
+//! any size are streamed from one static block, so a huge answer costs no memory.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::{self, Stream, StreamExt};
+use poem::http::{StatusCode, header};
+use poem::{Body, Response};
+
+use crate::faults::{FaultKind, FaultRule};
+
+pub(crate) const XML: &str = "text/xml;charset=UTF-8";
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
+
+static BLOCK: [u8; 64 << 10] = [b' '; 64 << 10];
+
+/// Every way to parse this as XML fails: an unclosed tag, a control character, bytes that are no UTF-8.
+const GARBAGE: &[u8] = b"<accessGroup id=<<\x00\xff\xfe}{ 502 bad weather";
+
+/// What stands in for the answer to a request that had no effect because its connection was cut.
+const CUT_BEFORE_EFFECT: &[u8] =
+    b"<accessGroup id=\"\" name=\"\"><apiCorrelationId>CDNPortal</apiCorrelationId></accessGroup>";
+
+/// Where a huge answer begins.
+const HUGE_START: &[u8] =
+    b"<accessGroup id=\"1\" name=\"huge\"><apiCorrelationId>CDNPortal</apiCorrelationId>";
+
+/// A whole answer in memory.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Bytes,
+}
+
+impl Reply {
+    pub(crate) fn new(
+        status: StatusCode,
+        content_type: &'static str,
+        body: impl Into<Bytes>,
+    ) -> Self {
+        Self {
+            status,
+            content_type,
+            body: body.into(),
+        }
+    }
+
+    pub(crate) fn into_response(self) -> Response {
+        Response::builder()
+            .status(self.status)
+            .header(header::CONTENT_TYPE, self.content_type)
+            .body(self.body)
+    }
+}
+
+/// The answer that the fault wants in place of the `normal` one; none if the normal one is to go out as it is.
+pub(crate) fn spoiled(
+    fault: &FaultRule,
+    normal: Option<&Reply>,
+    error: impl FnOnce(StatusCode, &str) -> Reply,
+) -> Option<Response> {
+    let response = match fault.kind {
+        FaultKind::Slow | FaultKind::Forget => return None,
+        FaultKind::Forbidden => error(StatusCode::FORBIDDEN, "Forbidden").into_response(),
+        FaultKind::Status => {
+            let status = fault
+                .status
+                .and_then(|status| StatusCode::from_u16(status).ok());
+            let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            error(status, "The service is unavailable").into_response()
+        }
+        FaultKind::Garbage => Reply::new(StatusCode::OK, XML, GARBAGE).into_response(),
+        FaultKind::Cut => cut(normal),
+        FaultKind::Huge => huge(fault.bytes.unwrap_or(0)),
+    };
+    Some(response)
+}
+
+/// Declares the whole body, sends half of it, and fails; hyper then closes the connection.
+fn cut(normal: Option<&Reply>) -> Response {
+    let (status, content_type, body) = match normal {
+        Some(reply) => (reply.status, reply.content_type, reply.body.clone()),
+        None => (StatusCode::OK, XML, Bytes::from_static(CUT_BEFORE_EFFECT)),
+    };
+    let half = body.slice(..body.len() / 2);
+    let failure = stream::once(async {
+        // The first half has to leave the buffers before the connection goes.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Err(io::Error::other("cut by a fault rule"))
+    });
+    Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, content_type)
+        .header(header::CONTENT_LENGTH, body.len().max(1))
+        .body(Body::from_bytes_stream(
+            stream::iter([Ok(half)]).chain(failure),
+        ))
+}
+
+/// No declared length: a client finds out by reading, and has to have a limit of its own.
+fn huge(bytes: u64) -> Response {
+    let padding = bytes.saturating_sub(HUGE_START.len() as u64);
+    let start = stream::iter([Ok(Bytes::from_static(HUGE_START))]);
+    Response::builder()
+        .status(StatusCode::OK)
+        .header(header::CONTENT_TYPE, XML)
+        .body(Body::from_bytes_stream(start.chain(blocks(padding))))
+}
+
+/// A stream of so many bytes.
+pub(crate) fn blocks(bytes: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    stream::unfold(bytes, |left| async move {
+        let size = BLOCK.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        (size > 0).then(|| (Ok(Bytes::from_static(&BLOCK[..size])), left - size as u64))
+    })
+}

@@ -1,0 +1,184 @@
+//! Starting and stopping: two listeners, each served by a task in the background.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use poem::http::uri::Scheme;
+use poem::listener::{Acceptor, TcpAcceptor};
+use poem::web::{LocalAddr, RemoteAddr};
+use poem::{Endpoint, Request, Response, Server};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::control::{self, Control};
+use crate::edge::Edge;
+use crate::error::SimulatorError;
+use crate::level3::Level3;
+use crate::stage::Stage;
+
+/// How long requests in progress may take to end after a stop.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A running simulator. Dropping it stops it too, without waiting.
+pub struct Simulator {
+    vendor_address: SocketAddr,
+    edge_address: SocketAddr,
+    control: Control,
+    stop: DropGuard,
+    servers: [JoinHandle<()>; 2],
+}
+
+impl Simulator {
+    /// The base URL of the vendor's API, `http://127.0.0.1:<port>`.
+    #[must_use]
+    pub fn vendor_url(&self) -> String {
+        format!("http://{}", self.vendor_address)
+    }
+
+    /// Where to connect to the edge server.
+    #[must_use]
+    pub fn edge_address(&self) -> SocketAddr {
+        self.edge_address
+    }
+
+    /// The handle to faults, record and clock.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Takes no new requests, gives those in progress a second, and returns when both addresses are free.
+    pub async fn stop(self) {
+        drop(self.stop);
+        for server in self.servers {
+            if let Err(error) = server.await {
+                tracing::warn!(%error, "a server of the simulator ended badly");
+            }
+        }
+    }
+}
+
+/// Starts a simulator that tells the time by the system's clock.
+///
+/// # Errors
+/// A configuration that contradicts itself, or an address that cannot be listened on.
+pub async fn start(config: Config) -> Result<Simulator, SimulatorError> {
+    start_with_clock(config, Arc::new(SystemClock)).await
+}
+
+/// Starts a simulator that tells the time by the given clock, which also judges the dates of signatures.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with_clock(
+    config: Config,
+    clock: Arc<dyn Clock>,
+) -> Result<Simulator, SimulatorError> {
+    config.validate()?;
+    let vendor = listen(config.listen).await?;
+    let edge = listen(config.edge_listen).await?;
+    let stage = Arc::new(Stage::new(clock, config.record_limit));
+    let control = Control::new(Arc::clone(&stage), Arc::new(config.clone()));
+    let front = Front {
+        control: control.clone(),
+        level3: Level3::new(&config, Arc::clone(&stage)),
+    };
+    let stop = CancellationToken::new();
+    let (vendor_address, edge_address) = (vendor.1, edge.1);
+    tracing::info!(vendor = %vendor_address, edge = %edge_address, "simulator listening");
+    Ok(Simulator {
+        vendor_address: reachable(vendor_address),
+        edge_address: reachable(edge_address),
+        control,
+        servers: [
+            tokio::spawn(run(vendor.0, front, stop.clone())),
+            tokio::spawn(run(edge.0, Edge::new(&config, stage), stop.clone())),
+        ],
+        stop: stop.drop_guard(),
+    })
+}
+
+/// Runs a simulator until `shutdown` is ready.
+///
+/// # Errors
+/// As [`start`].
+pub async fn serve(
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), SimulatorError> {
+    let simulator = start(config).await?;
+    shutdown.await;
+    simulator.stop().await;
+    Ok(())
+}
+
+/// The vendor's API with the control endpoints beside it.
+struct Front {
+    control: Control,
+    level3: Level3,
+}
+
+impl Endpoint for Front {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        Ok(
+            if request.original_uri().path().starts_with(control::PREFIX) {
+                control::answer(&self.control, request).await
+            } else {
+                self.level3.answer(request).await
+            },
+        )
+    }
+}
+
+/// Sends what it has at once: otherwise a body in several pieces waits for the client's delayed acknowledgement, 40 ms.
+struct PromptAcceptor(TcpAcceptor);
+
+impl Acceptor for PromptAcceptor {
+    type Io = TcpStream;
+
+    fn local_addr(&self) -> Vec<LocalAddr> {
+        self.0.local_addr()
+    }
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, LocalAddr, RemoteAddr, Scheme)> {
+        let accepted = self.0.accept().await?;
+        accepted.0.set_nodelay(true)?;
+        Ok(accepted)
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(PromptAcceptor, SocketAddr), SimulatorError> {
+    let failed = |source| SimulatorError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let acceptor = TcpAcceptor::from_tokio(listener).map_err(failed)?;
+    Ok((PromptAcceptor(acceptor), bound))
+}
+
+async fn run(acceptor: PromptAcceptor, endpoint: impl Endpoint + 'static, stop: CancellationToken) {
+    let served = Server::new_with_acceptor(acceptor)
+        .name("simulator")
+        .run_with_graceful_shutdown(endpoint, stop.cancelled_owned(), Some(GRACE))
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "a server of the simulator failed");
+    }
+}
+
+/// An address that one can connect to, for one that listens on all.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        other => other,
+    };
+    SocketAddr::new(ip, address.port())
+}

@@ -1,0 +1,23 @@
+//! What all simulated servers share: one clock, one list of faults, one record of requests.
+
+use std::sync::Arc;
+
+use crate::clock::{Clock, SimulatorClock};
+use crate::faults::Faults;
+use crate::record::Recorder;
+
+pub(crate) struct Stage {
+    pub(crate) clock: SimulatorClock,
+    pub(crate) faults: Faults,
+    pub(crate) record: Recorder,
+}
+
+impl Stage {
+    pub(crate) fn new(clock: Arc<dyn Clock>, record_limit: usize) -> Self {
+        Self {
+            clock: SimulatorClock::new(clock),
+            faults: Faults::default(),
+            record: Recorder::new(record_limit),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What every job needs: the database, the queue, the clock, the accounts and the settings.
+
+use crate::account::Account;
+use crate::slots::SharedGate;
+use overseas_shared::clock::Clock;
+use overseas_shared::config::Config;
+use overseas_shared::db::Database;
+use overseas_shared::queue::Queue;
+use std::sync::Arc;
+
+/// Shared by all jobs of a worker.
+pub struct Context {
+    /// The rows.
+    pub db: Database,
+    /// For telling other loops and workers that there is work.
+    pub queue: Queue,
+    /// The time.
+    pub clock: Clock,
+    /// The settings.
+    pub config: Config,
+    /// The accounts at the vendors.
+    pub accounts: Vec<Arc<Account>>,
+    /// Counts the calls to each account over all workers.
+    pub gate: Arc<SharedGate>,
+    /// The name of this run of this process; no other run has it.
+    pub owner: String,
+}
+
+impl Context {
+    /// The end of a lease that begins now, in UTC milliseconds.
+    #[must_use]
+    pub fn lease_until(&self) -> i64 {
+        self.clock.now() + i64::from(self.config.worker.lease_seconds) * 1000
+    }
+}
+
+/// A name that no other run of any process has: `pid-ulid`.
+#[must_use]
+pub fn new_owner() -> String {
+    format!("{}-{}", std::process::id(), ulid::Ulid::generate())
+}

@@ -1,0 +1,76 @@
+//! Deleting what is no longer needed, in small batches, and mending what should not happen.
+//!
+//! Scheduled; every step is idempotent and bounded, so that it never holds a lock for long.
+
+use crate::context::Context;
+use overseas_shared::db::{DbError, account, audit, idempotency, schedule, session, submission, task};
+
+const DAY: i64 = 24 * 3_600_000;
+/// Rows of one delete.
+const BATCH: u64 = 500;
+/// Deletes of one run; what is left is done by the next.
+const BATCHES: usize = 200;
+
+/// Deletes rows that are older than they are kept.
+///
+/// # Errors
+/// [`DbError`] when a delete fails; the next run goes on.
+pub async fn sweep(context: &Context) -> Result<String, DbError> {
+    let (db, now) = (&context.db, context.clock.now());
+    let days = |days: u32| now - i64::from(days) * DAY;
+    let sessions = session::sweep(db, now).await?;
+    let answers = idempotency::sweep(db, now).await?;
+    account::sweep_login_failures(db, now).await?;
+    schedule::sweep(db, now - 7 * DAY).await?;
+    let mut tasks = 0;
+    for _ in 0..BATCHES {
+        let deleted = task::sweep(db, days(context.config.tasks.keep_days), BATCH).await?;
+        tasks += deleted;
+        if deleted < BATCH {
+            break;
+        }
+    }
+    submission::sweep(db, days(context.config.tasks.keep_days)).await?;
+    let mut entries = 0;
+    for _ in 0..BATCHES {
+        let deleted = audit::sweep(db, days(context.config.tasks.keep_audit_days), BATCH).await?;
+        entries += deleted;
+        if deleted < BATCH {
+            break;
+        }
+    }
+    Ok(format!("deleted {tasks} tasks, {entries} audit rows, {sessions} sessions, {answers} kept answers"))
+}
+
+/// Removes what finished messages leave in Redis, and plans polls that nobody planned.
+///
+/// # Errors
+/// The failure in words; the next run tries again.
+pub async fn tidy(context: &Context) -> Result<String, String> {
+    let planned = submission::plan_forgotten_polls(&context.db, context.clock.now())
+        .await
+        .map_err(|error| error.to_string())?;
+    context.queue.tidy().await.map_err(|error| error.to_string())?;
+    Ok(format!("planned {planned} forgotten polls"))
+}
+
+/// Sets the gauges that are read from rows.
+///
+/// # Errors
+/// [`DbError`] when the rows cannot be read.
+pub async fn measure(context: &Context) -> Result<String, DbError> {
+    for account in &context.accounts {
+        let counts = task::open_counts(&context.db, account.id).await?;
+        for state in ["queued", "running"] {
+            let found = counts.iter().find(|count| count.state == state);
+            #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+            let (number, age) = found.map_or((0.0, 0.0), |count| {
+                (count.number as f64, (context.clock.now() - count.oldest) as f64 / 1000.0)
+            });
+            let labels = [("cdn", account.name.clone()), ("state", state.to_owned())];
+            metrics::gauge!("overseas_tasks", &labels).set(number);
+            metrics::gauge!("overseas_task_oldest_age_seconds", &labels).set(age);
+        }
+    }
+    Ok(String::new())
+}

@@ -1,0 +1,62 @@
+//! The background worker: hands tasks to the vendors, follows them, keeps the catalogue, cleans up.
+//!
+//! Each job is a reconciler: it looks at the rows that are due, acts, writes back. It is woken by a
+//! message (`monitor`) and by the clock (`reconcile`), so the happy path and the recovery are the same
+//! code. Any number of workers may run; rows, leases and periods decide who does what.
+//! Called by `overseas worker` and `overseas up`.
+
+mod account;
+mod context;
+pub mod jobs;
+mod monitor;
+pub mod reconcile;
+mod schedule;
+mod slots;
+
+pub use account::{Account, open_accounts};
+pub use context::{Context, new_owner};
+pub use slots::SharedGate;
+
+use overseas_shared::queue::WakeKind;
+use reconcile::{Reconciler, Signals};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Runs until `stop`; then claims nothing more and gives work in hand its grace period.
+pub async fn run(context: Context, stop: CancellationToken) {
+    let context = Arc::new(context);
+    let tracker = TaskTracker::new();
+    let signals = start_reconcilers(&context, &tracker, &stop);
+    monitor::start(&context, signals, &tracker, &stop);
+    tracker.spawn(schedule::run(Arc::clone(&context), stop.clone()));
+    tracing::info!(worker = context.owner, accounts = context.accounts.len(), "the worker runs");
+    stop.cancelled().await;
+    tracker.close();
+    let grace = Duration::from_secs(u64::from(context.config.worker.grace_seconds));
+    if tokio::time::timeout(grace, tracker.wait()).await.is_err() {
+        tracing::warn!("work in hand was left to the leases: the grace period is over");
+    }
+    context.gate.release_all().await;
+    tracing::info!("the worker has stopped");
+}
+
+/// One loop for each account and kind of work, so that no account and no kind waits for another.
+fn start_reconcilers(context: &Arc<Context>, tracker: &TaskTracker, stop: &CancellationToken) -> Signals {
+    let mut signals = Signals::default();
+    for account in &context.accounts {
+        let loops: [(WakeKind, Arc<dyn Reconciler>); 4] = [
+            (WakeKind::Refresh, Arc::new(jobs::submit::Submit::refresh(context, account))),
+            (WakeKind::Preload, Arc::new(jobs::submit::Submit::preload(context, account))),
+            (WakeKind::Preload, Arc::new(jobs::fetch::Fetch::new(context, account))),
+            (WakeKind::Poll, Arc::new(jobs::poll::Poll::new(context, account))),
+        ];
+        for (kind, job) in loops {
+            let woken = signals.add(kind, &account.name);
+            let sweep = Duration::from_secs(u64::from(context.config.worker.sweep_seconds));
+            tracker.spawn(reconcile::run(job, woken, sweep, context.clock.clone(), stop.clone()));
+        }
+    }
+    signals
+}

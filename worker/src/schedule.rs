@@ -1,0 +1,128 @@
+//! The whole timetable, and who runs what.
+//!
+//! Time is cut into periods; a row with the primary key (job, period) decides which worker runs a job
+//! in a period, so it runs once however many workers there are. Every job is idempotent, so a worker
+//! that dies in the middle costs one period. Called by the worker's start.
+
+use crate::context::Context;
+use crate::jobs::{housekeeping, sync};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use overseas_shared::db::schedule;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+const SECOND: i64 = 1000;
+const MINUTE: i64 = 60 * SECOND;
+const HOUR: i64 = 60 * MINUTE;
+
+type Job = fn(Arc<Context>) -> BoxFuture<'static, Result<String, String>>;
+
+struct Entry {
+    name: &'static str,
+    every: i64,
+    /// Whether every start of a worker runs it, unless that just happened.
+    at_start: bool,
+    job: Job,
+}
+
+const TIMETABLE: [Entry; 4] = [
+    Entry { name: "sync-catalogue", every: 30 * MINUTE, at_start: true, job: |context| sync_catalogue(context).boxed() },
+    Entry { name: "housekeeping", every: HOUR, at_start: false, job: |context| sweep(context).boxed() },
+    Entry { name: "tidy", every: MINUTE, at_start: false, job: |context| tidy(context).boxed() },
+    Entry { name: "measure", every: 15 * SECOND, at_start: false, job: |context| measure(context).boxed() },
+];
+
+/// Starts of several workers within this time share one run.
+const START_WINDOW: i64 = 20 * SECOND;
+
+/// `sync-ag`, then `sync-service`, for every account.
+async fn sync_catalogue(context: Arc<Context>) -> Result<String, String> {
+    let mut said = Vec::new();
+    let mut failed = false;
+    for account in &context.accounts {
+        let groups = sync::groups(&context.db, &context.clock, account).await;
+        let services = sync::services(&context.db, &context.clock, account).await;
+        for outcome in [groups, services] {
+            match outcome {
+                Ok(report) => said.push(format!("{}: {} groups, {} properties", account.name, report.groups, report.properties)),
+                Err(error) => {
+                    failed = true;
+                    said.push(error.to_string());
+                }
+            }
+        }
+    }
+    let said = said.join("; ");
+    if failed { Err(said) } else { Ok(said) }
+}
+
+async fn sweep(context: Arc<Context>) -> Result<String, String> {
+    housekeeping::sweep(&context).await.map_err(|error| error.to_string())
+}
+
+async fn tidy(context: Arc<Context>) -> Result<String, String> {
+    housekeeping::tidy(&context).await
+}
+
+async fn measure(context: Arc<Context>) -> Result<String, String> {
+    housekeeping::measure(&context).await.map_err(|error| error.to_string())
+}
+
+/// Runs the timetable until `stop`. A job that is still running is not started again.
+pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
+    let mut seen: HashMap<&str, i64> = HashMap::new();
+    let mut running: HashMap<&str, tokio::task::JoinHandle<()>> = HashMap::new();
+    let mut starting = true;
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = tick.tick() => {}
+        }
+        for entry in &TIMETABLE {
+            let now = context.clock.now();
+            let period = now.div_euclid(entry.every);
+            let at_start = starting && entry.at_start;
+            let is_new = seen.get(entry.name) != Some(&period);
+            let busy = running.get(entry.name).is_some_and(|job| !job.is_finished());
+            if !(is_new || at_start) || busy {
+                continue;
+            }
+            let key = if at_start { (format!("{}@start", entry.name), now.div_euclid(START_WINDOW)) } else { (entry.name.to_owned(), period) };
+            match schedule::take(&context.db, &key.0, key.1, &context.owner, now).await {
+                Ok(taken) => {
+                    seen.insert(entry.name, period);
+                    if taken {
+                        running.insert(entry.name, tokio::spawn(run_once(Arc::clone(&context), entry, key)));
+                    }
+                }
+                Err(error) => tracing::warn!(job = entry.name, %error, "the timetable cannot be read"),
+            }
+        }
+        starting = false;
+    }
+    for (_, job) in running {
+        job.abort();
+    }
+}
+
+async fn run_once(context: Arc<Context>, entry: &'static Entry, key: (String, i64)) {
+    let outcome = (entry.job)(Arc::clone(&context)).await;
+    let label = if outcome.is_ok() { "ok" } else { "failed" };
+    metrics::counter!("overseas_scheduled_runs_total", "job" => entry.name, "outcome" => label).increment(1);
+    let message = match outcome {
+        Ok(said) if said.is_empty() => None,
+        Ok(said) => Some(said),
+        Err(error) => {
+            tracing::warn!(job = entry.name, error, "a scheduled job failed; it runs again in its next period");
+            Some(error)
+        }
+    };
+    if let Err(error) = schedule::finish(&context.db, &key.0, key.1, message.as_deref(), context.clock.now()).await {
+        tracing::warn!(job = entry.name, %error, "the end of a scheduled job could not be noted");
+    }
+}
