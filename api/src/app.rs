@@ -27,15 +27,12 @@ const LONGEST_REQUEST_ID: usize = 64;
 pub fn app(state: SharedState) -> BoxEndpoint<'static, Response> {
     let document = document::Document::new();
     let routes = Route::new()
-        .at("/openapi.json", document.json())
-        .at("/openapi.yaml", document.yaml())
-        .at("/docs", document.swagger_ui())
+        .at("/openapi.json", poem::get(document.json()))
+        .at("/openapi.yaml", poem::get(document.yaml()))
+        .at("/docs", poem::get(document.swagger_ui()))
         .at("/metrics", poem::get(routes::operations::metrics))
         .nest_no_strip("/", document::service());
-    let gathered = routes
-        .around(gather)
-        .around(limit)
-        .with(NormalizePath::new(TrailingSlash::Trim));
+    let gathered = routes.around(gather).around(limit).with(NormalizePath::new(TrailingSlash::Trim));
     let cross_origin = match cors(&state.config.http.cors_origins) {
         Some(cors) => gathered.with(cors).map_to_response().boxed(),
         None => gathered.map_to_response().boxed(),
@@ -91,7 +88,8 @@ async fn envelope<E: Endpoint>(next: Arc<E>, mut request: Request) -> Result<Res
     let begun = Instant::now();
     let request_id = request_id(&request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let forwarded: Vec<&str> = request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
+    let forwarded: Vec<&str> =
+        request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
     let client = find_client(&state(&request)?.config.http, request.remote_addr(), &forwarded);
     request.extensions_mut().insert(RequestId(request_id.clone()));
     request.extensions_mut().insert(ClientAddress(client));

@@ -85,10 +85,13 @@ impl Caller {
     /// # Errors
     /// 403 for another user's address, 404 for one that is no user's, 400 where staff must name one.
     pub async fn target(&self, state: &SharedState, login_email: Option<&str>) -> Result<Target, ApiError> {
-        let named = login_email.map(EmailAddress::parse).transpose().map_err(|error| ApiError::wrong("login_email", error))?;
+        let named =
+            login_email.map(EmailAddress::parse).transpose().map_err(|error| ApiError::wrong("login_email", error))?;
         if let Principal::User { id, email } = &self.principal {
             if named.is_some_and(|named| named != *email) {
-                return Err(ApiError::Forbidden("login_email: you may act for yourself only; leave it out or send your own".to_owned()));
+                return Err(ApiError::Forbidden(
+                    "login_email: you may act for yourself only; leave it out or send your own".to_owned(),
+                ));
             }
             return Ok(Target { id: *id, email: email.clone(), operate_right: self.operate_right });
         }
@@ -155,7 +158,8 @@ fn register_schemes(registry: &mut Registry) {
     };
     let bearer = scheme("http", "The token that POST /level3/login answered.", None, None, Some("bearer"));
     registry.create_security_scheme("bearer", bearer);
-    let token = scheme("apiKey", "The same token as a parameter, as old clients send it.", Some("token"), Some("query"), None);
+    let token =
+        scheme("apiKey", "The same token as a parameter, as old clients send it.", Some("token"), Some("query"), None);
     registry.create_security_scheme("token", token);
 }
 

@@ -245,7 +245,8 @@ impl<T: Type> Payload for Answer<T> {
 impl<T: Type> ApiResponse for Answer<T> {
     fn meta() -> MetaResponses {
         let content = vec![MetaMediaType { content_type: Self::CONTENT_TYPE, schema: T::schema_ref() }];
-        let success = MetaResponse { description: "Success.", status: Some(200), status_range: None, content, headers: vec![] };
+        let success =
+            MetaResponse { description: "Success.", status: Some(200), status_range: None, content, headers: vec![] };
         MetaResponses { responses: vec![success] }
     }
 

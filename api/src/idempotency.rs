@@ -50,7 +50,8 @@ impl IdempotencyKey {
         };
         if kept.request_hash != self.request_hash {
             return Err(ApiError::Unprocessable(
-                "Idempotency-Key: it was used for another request within the last 24 hours; choose a new one".to_owned(),
+                "Idempotency-Key: it was used for another request within the last 24 hours; choose a new one"
+                    .to_owned(),
             ));
         }
         Ok(Some(Bytes::from(kept.answer)))

@@ -42,7 +42,8 @@ pub struct Bound {
 /// # Errors
 /// [`ServerError::Listen`], which says what is in the way.
 pub async fn bind(address: &str) -> Result<Bound, ServerError> {
-    let failed = |error: std::io::Error| ServerError::Listen {
+    let failed = |error: std::io::Error| {
+        ServerError::Listen {
         address: address.to_owned(),
         reason: match error.kind() {
             std::io::ErrorKind::AddrInUse => {
@@ -50,6 +51,7 @@ pub async fn bind(address: &str) -> Result<Bound, ServerError> {
             }
             _ => error.to_string(),
         },
+    }
     };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;

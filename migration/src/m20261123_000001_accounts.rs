@@ -3,7 +3,9 @@
 //!
 //! Of a token only the SHA-256 is stored, of a password only the argon2id hash.
 
-use crate::table::{big, create, digest, drop, flag, foreign, id, number, optional_big, optional_text, primary, table, text};
+use crate::table::{
+    big, create, digest, drop, flag, foreign, id, number, optional_big, optional_text, primary, table, text,
+};
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]

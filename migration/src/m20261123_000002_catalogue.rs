@@ -55,10 +55,8 @@ impl MigrationTrait for Migration {
             .foreign_key(&mut foreign("property", "cdn_id", "cdn"))
             .foreign_key(&mut foreign("property", "service_id", "service"))
             .to_owned();
-        let indexes: &[(&str, &[&str], bool)] = &[
-            ("property_vendor_ref", &["cdn_id", "vendor_ref"], true),
-            ("property_name", &["name"], false),
-        ];
+        let indexes: &[(&str, &[&str], bool)] =
+            &[("property_vendor_ref", &["cdn_id", "vendor_ref"], true), ("property_name", &["name"], false)];
         create(manager, "property", property, indexes).await?;
 
         let user_cdn = table("user_cdn")

@@ -7,7 +7,7 @@
 //! which says which of the task's URLs (counted from 0) went with which request.
 //! Tasks have no foreign keys: they outlive what they point at, and the hot insert stays cheap.
 
-use crate::table::{big, create, drop, id, number, optional_big, optional_text, primary, table, text, long_text};
+use crate::table::{big, create, drop, id, long_text, number, optional_big, optional_text, primary, table, text};
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
@@ -68,8 +68,7 @@ impl MigrationTrait for Migration {
             .col(number("url_count"))
             .primary_key(&mut primary(&["task_id", "submission_id"]))
             .to_owned();
-        let by_submission: &[(&str, &[&str], bool)] =
-            &[("task_submission_submission", &["submission_id"], false)];
+        let by_submission: &[(&str, &[&str], bool)] = &[("task_submission_submission", &["submission_id"], false)];
         create(manager, "task_submission", link, by_submission).await?;
 
         let poll = table("property_poll")

@@ -9,12 +9,7 @@ pub(crate) fn table(name: &'static str) -> TableCreateStatement {
 }
 
 pub(crate) fn id() -> ColumnDef {
-    ColumnDef::new(Alias::new("id"))
-        .big_integer()
-        .not_null()
-        .auto_increment()
-        .primary_key()
-        .to_owned()
+    ColumnDef::new(Alias::new("id")).big_integer().not_null().auto_increment().primary_key().to_owned()
 }
 
 pub(crate) fn big(name: &'static str) -> ColumnDef {
@@ -59,11 +54,7 @@ pub(crate) fn primary(columns: &[&'static str]) -> IndexCreateStatement {
     index
 }
 
-pub(crate) fn foreign(
-    from: &'static str,
-    column: &'static str,
-    to: &'static str,
-) -> ForeignKeyCreateStatement {
+pub(crate) fn foreign(from: &'static str, column: &'static str, to: &'static str) -> ForeignKeyCreateStatement {
     ForeignKey::create()
         .name(format!("fk_{from}_{column}"))
         .from(Alias::new(from), Alias::new(column))
@@ -99,9 +90,7 @@ pub(crate) async fn create(
 /// Drops tables, in the order given.
 pub(crate) async fn drop(manager: &SchemaManager<'_>, names: &[&'static str]) -> Result<(), DbErr> {
     for name in names {
-        manager
-            .drop_table(Table::drop().table(Alias::new(*name)).if_exists().to_owned())
-            .await?;
+        manager.drop_table(Table::drop().table(Alias::new(*name)).if_exists().to_owned()).await?;
     }
     Ok(())
 }

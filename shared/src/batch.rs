@@ -166,14 +166,21 @@ mod tests {
                 items.into_iter().map(|n| n * 2).collect()
             })
         }));
-        let ask = |n: u32| { let batcher = Arc::clone(&batcher); tokio::spawn(async move { batcher.ask(n).await }) };
+        let ask = |n: u32| {
+            let batcher = Arc::clone(&batcher);
+            tokio::spawn(async move { batcher.ask(n).await })
+        };
         let first = ask(1);
-        while calls.load(Ordering::SeqCst) == 0 { tokio::task::yield_now().await; }
+        while calls.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
         let rest: Vec<_> = (2..50).map(ask).collect();
         tokio::task::yield_now().await;
         gate.add_permits(2);
         assert_eq!(first.await.unwrap(), Ok(2));
-        for (n, asked) in (2..50).zip(rest) { assert_eq!(asked.await.unwrap(), Ok(n * 2)); }
+        for (n, asked) in (2..50).zip(rest) {
+            assert_eq!(asked.await.unwrap(), Ok(n * 2));
+        }
         assert_eq!(calls.load(Ordering::SeqCst), 2);
     }
 
@@ -187,24 +194,37 @@ mod tests {
             let read = seen.load(Ordering::SeqCst);
             begun.fetch_add(1, Ordering::SeqCst);
             let held = Arc::clone(&held);
-            Box::pin(async move { held.acquire().await.unwrap().forget(); read })
+            Box::pin(async move {
+                held.acquire().await.unwrap().forget();
+                read
+            })
         }));
-        let ask = || { let c = Arc::clone(&coalescer); tokio::spawn(async move { c.ask(7).await }) };
+        let ask = || {
+            let c = Arc::clone(&coalescer);
+            tokio::spawn(async move { c.ask(7).await })
+        };
         let before = ask();
-        while started.load(Ordering::SeqCst) == 0 { tokio::task::yield_now().await; }
+        while started.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
         version.store(2, Ordering::SeqCst);
         let after: Vec<_> = (0..10).map(|_| ask()).collect();
         tokio::task::yield_now().await;
         gate.add_permits(10);
         assert_eq!(before.await.unwrap(), Ok(1));
-        for asked in after { assert_eq!(asked.await.unwrap(), Ok(2)); }
+        for asked in after {
+            assert_eq!(asked.await.unwrap(), Ok(2));
+        }
         assert_eq!(started.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]
     async fn a_panic_costs_one_call() {
         let coalescer = Coalescer::new(|key: u8| -> BoxFuture<'static, u8> {
-            Box::pin(async move { assert!(key != 1, "deliberate"); key })
+            Box::pin(async move {
+                assert!(key != 1, "deliberate");
+                key
+            })
         });
         assert_eq!(coalescer.ask(1).await, Err(Stopped));
         assert_eq!(coalescer.ask(2).await, Ok(2));

@@ -22,6 +22,9 @@ use tokio::sync::mpsc;
 /// Most messages of one kind that wait in Redis; above it the next is not sent.
 pub const MOST_WAITING: u64 = 100;
 
+/// A log filter for what the library says of every lost connection; the worker's monitor says it once.
+pub const QUIET_LOGS: &str = "apalis_core=off,apalis_redis=warn";
+
 /// Which work there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -95,7 +98,7 @@ struct MemoryLink {
 /// The receiving end for the worker's monitor.
 pub enum WakeSource {
     /// Messages in Redis, shared by all workers.
-    Redis(RedisStorage<Wake>),
+    Redis(Box<RedisStorage<Wake>>),
     /// Messages in this process.
     Memory(MemoryStorage<Wake>),
 }
@@ -157,7 +160,7 @@ impl Queue {
     pub fn source(&self, kind: WakeKind) -> WakeSource {
         match &self.link {
             Link::Redis { connection, prefix } => {
-                WakeSource::Redis(RedisStorage::new(connection.clone()).with_config(queue_config(prefix, kind)))
+                WakeSource::Redis(Box::new(RedisStorage::new(connection.clone()).with_config(queue_config(prefix, kind))))
             }
             Link::Memory(link) => {
                 let (sender, receiver) = memory_channel::unbounded();
@@ -179,9 +182,7 @@ impl Queue {
         let Link::Redis { connection, prefix } = &self.link else { return Ok(()) };
         for kind in WakeKind::ALL {
             let mut storage = RedisStorage::<Wake>::new(connection.clone()).with_config(queue_config(prefix, kind));
-            apalis_core::backend::Vacuum::vacuum(&mut storage)
-                .await
-                .map_err(|error| QueueError(error.to_string()))?;
+            apalis_core::backend::Vacuum::vacuum(&mut storage).await.map_err(|error| QueueError(error.to_string()))?;
             let config = queue_config(prefix, kind);
             let mut connection = connection.clone();
             // Messages say nothing that the rows do not, so ended ones are of no use to anybody.
@@ -208,11 +209,7 @@ async fn forget_dead_workers(connection: &mut ConnectionManager, config: &RedisQ
          end \
          return #gone",
     );
-    let _: i64 = script
-        .key(config.workers_set())
-        .key(config.inflight_jobs_set())
-        .invoke_async(connection)
-        .await?;
+    let _: i64 = script.key(config.workers_set()).key(config.inflight_jobs_set()).invoke_async(connection).await?;
     Ok(())
 }
 

@@ -20,7 +20,7 @@ pub enum TelemetryError {
     Metrics(String),
 }
 
-const QUIET: &str = "poem=warn,sea_orm_migration=warn,sqlx=warn,apalis_core=warn,apalis_redis=warn";
+const QUIET: &str = "poem=warn,sea_orm_migration=warn,sqlx=warn";
 
 /// Sets up logging.
 ///
@@ -28,7 +28,7 @@ const QUIET: &str = "poem=warn,sea_orm_migration=warn,sqlx=warn,apalis_core=warn
 /// [`TelemetryError::Filter`] when `log.level` cannot be read.
 pub fn start_logging(config: &LogConfig) -> Result<(), TelemetryError> {
     // What the libraries say of their own starts and stops, we say ourselves; the setting can ask for it.
-    let directives = format!("{QUIET},{}", config.level);
+    let directives = format!("{QUIET},{},{}", crate::queue::QUIET_LOGS, config.level);
     let filter = EnvFilter::try_new(directives).map_err(|error| TelemetryError::Filter(error.to_string()))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

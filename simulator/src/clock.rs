@@ -21,10 +21,7 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that asks the system"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }
@@ -41,10 +38,7 @@ pub(crate) struct SimulatorClock {
 
 impl SimulatorClock {
     pub(crate) fn new(base: Arc<dyn Clock>) -> Self {
-        Self {
-            base,
-            offset_seconds: AtomicI64::new(0),
-        }
+        Self { base, offset_seconds: AtomicI64::new(0) }
     }
 
     /// The time of the injected clock.
@@ -65,11 +59,7 @@ impl SimulatorClock {
     /// Moves the simulated time on and answers the whole offset in seconds.
     pub(crate) fn advance(&self, seconds: u32) -> i64 {
         let add = |offset: i64| (offset + i64::from(seconds)).min(MAX_OFFSET_SECONDS);
-        let before =
-            self.offset_seconds
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |offset| {
-                    Some(add(offset))
-                });
+        let before = self.offset_seconds.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |offset| Some(add(offset)));
         add(before.unwrap_or_else(|unchanged| unchanged))
     }
 }

@@ -136,14 +136,10 @@ async fn route(control: &Control, mut request: Request) -> Result<String, Failur
             to_json(&json!({ "offset_seconds": offset, "now_ms": control.stage.clock.now_ms() }))
         }
         (&Method::GET, "config") => to_json(&control.config().clone().without_secrets()),
-        (_, "faults" | "requests" | "summary" | "advance" | "config") => Err((
-            StatusCode::METHOD_NOT_ALLOWED,
-            "the method is not allowed".to_owned(),
-        )),
-        _ => Err((
-            StatusCode::NOT_FOUND,
-            "there is no such control endpoint".to_owned(),
-        )),
+        (_, "faults" | "requests" | "summary" | "advance" | "config") => {
+            Err((StatusCode::METHOD_NOT_ALLOWED, "the method is not allowed".to_owned()))
+        }
+        _ => Err((StatusCode::NOT_FOUND, "there is no such control endpoint".to_owned())),
     }
 }
 
@@ -151,12 +147,7 @@ async fn route(control: &Control, mut request: Request) -> Result<String, Failur
 fn page(query: &str) -> Result<(u64, usize), Failure> {
     let (mut since, mut limit) = (0, usize::MAX);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let wrong = || {
-            (
-                StatusCode::BAD_REQUEST,
-                format!("{name}={value} is not understood"),
-            )
-        };
+        let wrong = || (StatusCode::BAD_REQUEST, format!("{name}={value} is not understood"));
         match name.as_ref() {
             "since" => since = value.parse().map_err(|_| wrong())?,
             "limit" => limit = value.parse().map_err(|_| wrong())?,
@@ -173,8 +164,7 @@ async fn read_json<T: for<'de> Deserialize<'de>>(request: &mut Request) -> Resul
 }
 
 fn to_json<T: Serialize>(value: &T) -> Result<String, Failure> {
-    serde_json::to_string(value)
-        .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    serde_json::to_string(value).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }
 
 fn bad(error: &dyn std::fmt::Display) -> Failure {

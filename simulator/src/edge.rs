@@ -66,13 +66,7 @@ impl Edge {
         None
     }
 
-    async fn respond(
-        &self,
-        method: &Method,
-        query: &str,
-        known: bool,
-        fault: Option<&FaultRule>,
-    ) -> Response {
+    async fn respond(&self, method: &Method, query: &str, known: bool, fault: Option<&FaultRule>) -> Response {
         if let Some(fault) = fault {
             tokio::time::sleep(fault.delay()).await;
             let normal = Reply::new(StatusCode::OK, TEXT, vec![b' '; 1024]);
@@ -81,8 +75,7 @@ impl Edge {
             }
         }
         if !known {
-            return error(StatusCode::NOT_FOUND, "no active property has this host")
-                .into_response();
+            return error(StatusCode::NOT_FOUND, "no active property has this host").into_response();
         }
         if method != Method::GET && method != Method::HEAD {
             return error(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only").into_response();
@@ -104,13 +97,7 @@ impl Endpoint for Edge {
         let uri = request.original_uri();
         let (path, query) = (uri.path(), uri.query().unwrap_or(""));
         let time_ms = self.stage.clock.now_ms();
-        let mut entry = RequestEntry::new(
-            Operation::Edge,
-            time_ms,
-            request.method().as_str(),
-            path,
-            query,
-        );
+        let mut entry = RequestEntry::new(Operation::Edge, time_ms, request.method().as_str(), path, query);
         let host = host(uri, request.headers());
         let property = self.property(host);
         let separator = if query.is_empty() { "" } else { "?" };
@@ -120,9 +107,7 @@ impl Endpoint for Edge {
         let mut flight = self.stage.record.begin(entry);
         let fault = self.stage.faults.take(Operation::Edge, property);
         flight.note(|entry| entry.fault = fault.as_ref().map(|fault| fault.kind.as_str()));
-        let response = self
-            .respond(request.method(), query, property.is_some(), fault.as_ref())
-            .await;
+        let response = self.respond(request.method(), query, property.is_some(), fault.as_ref()).await;
         flight.finish(response.status().as_u16());
         Ok(response)
     }
@@ -130,12 +115,7 @@ impl Endpoint for Edge {
 
 impl Wish {
     fn parse(query: &str) -> Result<Self, String> {
-        let mut wish = Self {
-            bytes: DEFAULT_BYTES,
-            status: StatusCode::OK,
-            redirect: None,
-            delay: Duration::ZERO,
-        };
+        let mut wish = Self { bytes: DEFAULT_BYTES, status: StatusCode::OK, redirect: None, delay: Duration::ZERO };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let bad = || format!("{name}={value} cannot be done");
             match name.as_ref() {
@@ -158,10 +138,7 @@ impl Wish {
             let Ok(location) = header::HeaderValue::from_str(&target) else {
                 return error(StatusCode::BAD_REQUEST, "redirect is no URL").into_response();
             };
-            return Response::builder()
-                .status(StatusCode::FOUND)
-                .header(header::LOCATION, location)
-                .finish();
+            return Response::builder().status(StatusCode::FOUND).header(header::LOCATION, location).finish();
         }
         Response::builder()
             .status(self.status)
@@ -173,10 +150,7 @@ impl Wish {
 
 /// Answers that may have a body; 204 and 304 may not, and 1xx are no answers.
 fn parse_status(text: &str) -> Option<StatusCode> {
-    let status = text
-        .parse()
-        .ok()
-        .and_then(|code| StatusCode::from_u16(code).ok())?;
+    let status = text.parse().ok().and_then(|code| StatusCode::from_u16(code).ok())?;
     let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
     ((200..600).contains(&status.as_u16()) && !bodiless).then_some(status)
 }
@@ -190,9 +164,7 @@ fn host<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> &'r str {
     if let Some(host) = uri.host() {
         return host;
     }
-    let header = headers
-        .get(header::HOST)
-        .and_then(|value| value.to_str().ok());
+    let header = headers.get(header::HOST).and_then(|value| value.to_str().ok());
     let host = header.unwrap_or("");
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -201,10 +173,7 @@ fn host<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> &'r str {
 }
 
 fn collect_hosts(group: &AccessGroupConfig, hosts: &mut HashMap<String, Option<String>>) {
-    let in_services = group
-        .services
-        .iter()
-        .flat_map(|service| &service.properties);
+    let in_services = group.services.iter().flat_map(|service| &service.properties);
     let caching = |property: &&PropertyConfig| property.product == Product::Caching;
     for property in in_services.chain(&group.properties).filter(caching) {
         let name = property.active.then(|| property.name.clone());
@@ -247,8 +216,7 @@ mod tests {
     #[test]
     fn an_inactive_property_hides_behind_no_wildcard() {
         let mut edge = edge();
-        edge.hosts
-            .insert("*.example.com".to_owned(), Some("*.example.com".to_owned()));
+        edge.hosts.insert("*.example.com".to_owned(), Some("*.example.com".to_owned()));
         assert_eq!(edge.property("old.example.com"), None);
         assert_eq!(edge.property("new.example.com"), Some("*.example.com"));
     }

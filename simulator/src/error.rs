@@ -29,9 +29,5 @@ pub enum SimulatorError {
 }
 
 fn reason(error: &io::Error) -> String {
-    if error.kind() == io::ErrorKind::AddrInUse {
-        "address already in use".to_owned()
-    } else {
-        error.to_string()
-    }
+    if error.kind() == io::ErrorKind::AddrInUse { "address already in use".to_owned() } else { error.to_string() }
 }

@@ -121,11 +121,7 @@ impl FaultRule {
     fn check(&self) -> Result<(), &'static str> {
         let list = FaultTarget::Only(Operation::Invalidations);
         match self.kind {
-            FaultKind::Status
-                if !self
-                    .status
-                    .is_some_and(|status| (200..=599).contains(&status)) =>
-            {
+            FaultKind::Status if !self.status.is_some_and(|status| (200..=599).contains(&status)) => {
                 Err("status needs a status from 200 to 599")
             }
             FaultKind::Slow if self.delay_ms == 0 => Err("slow needs delay_ms"),
@@ -140,9 +136,7 @@ impl FaultRule {
 
     fn matches(&self, operation: Operation, property: Option<&str>) -> bool {
         let operation_matches = match self.operation {
-            FaultTarget::Any => {
-                self.kind != FaultKind::Forget || operation == Operation::Invalidations
-            }
+            FaultTarget::Any => self.kind != FaultKind::Forget || operation == Operation::Invalidations,
             FaultTarget::Only(only) => only == operation,
         };
         operation_matches && (self.property.is_none() || self.property.as_deref() == property)
@@ -175,12 +169,9 @@ impl Faults {
     /// Replaces all rules, or none of them if one is wrong.
     pub(crate) fn set(&self, rules: Vec<FaultRule>) -> Result<(), FaultRuleError> {
         for (index, rule) in rules.iter().enumerate() {
-            rule.check()
-                .map_err(|problem| FaultRuleError { index, problem })?;
+            rule.check().map_err(|problem| FaultRuleError { index, problem })?;
         }
-        let states = rules
-            .into_iter()
-            .map(|rule| FaultState { rule, applied: 0 });
+        let states = rules.into_iter().map(|rule| FaultState { rule, applied: 0 });
         *locked(&self.0) = states.collect();
         Ok(())
     }
@@ -229,9 +220,7 @@ mod tests {
     #[test]
     fn skip_lets_requests_pass_and_times_ends_the_rule() {
         let faults = faults(r#"[{"operation":"key","kind":"forbidden","skip":2,"times":2}]"#);
-        let hits: Vec<bool> = (0..6)
-            .map(|_| faults.take(Operation::Key, None).is_some())
-            .collect();
+        let hits: Vec<bool> = (0..6).map(|_| faults.take(Operation::Key, None).is_some()).collect();
         assert_eq!(hits, [false, false, true, true, false, false]);
         assert_eq!(faults.list()[0].applied, 2);
     }

@@ -34,9 +34,7 @@ mod server;
 mod stage;
 
 pub use clock::{Clock, SystemClock};
-pub use config::{
-    AccessGroupConfig, Config, EmptyList, KeyConfig, Product, PropertyConfig, ServiceConfig,
-};
+pub use config::{AccessGroupConfig, Config, EmptyList, KeyConfig, Product, PropertyConfig, ServiceConfig};
 pub use control::Control;
 pub use error::SimulatorError;
 pub use faults::{FaultKind, FaultRule, FaultRuleError, FaultState, FaultTarget};

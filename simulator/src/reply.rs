@@ -27,8 +27,7 @@ const CUT_BEFORE_EFFECT: &[u8] =
     b"<accessGroup id=\"\" name=\"\"><apiCorrelationId>CDNPortal</apiCorrelationId></accessGroup>";
 
 /// Where a huge answer begins.
-const HUGE_START: &[u8] =
-    b"<accessGroup id=\"1\" name=\"huge\"><apiCorrelationId>CDNPortal</apiCorrelationId>";
+const HUGE_START: &[u8] = b"<accessGroup id=\"1\" name=\"huge\"><apiCorrelationId>CDNPortal</apiCorrelationId>";
 
 /// A whole answer in memory.
 #[derive(Debug)]
@@ -39,23 +38,12 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    pub(crate) fn new(
-        status: StatusCode,
-        content_type: &'static str,
-        body: impl Into<Bytes>,
-    ) -> Self {
-        Self {
-            status,
-            content_type,
-            body: body.into(),
-        }
+    pub(crate) fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { status, content_type, body: body.into() }
     }
 
     pub(crate) fn into_response(self) -> Response {
-        Response::builder()
-            .status(self.status)
-            .header(header::CONTENT_TYPE, self.content_type)
-            .body(self.body)
+        Response::builder().status(self.status).header(header::CONTENT_TYPE, self.content_type).body(self.body)
     }
 }
 
@@ -69,9 +57,7 @@ pub(crate) fn spoiled(
         FaultKind::Slow | FaultKind::Forget => return None,
         FaultKind::Forbidden => error(StatusCode::FORBIDDEN, "Forbidden").into_response(),
         FaultKind::Status => {
-            let status = fault
-                .status
-                .and_then(|status| StatusCode::from_u16(status).ok());
+            let status = fault.status.and_then(|status| StatusCode::from_u16(status).ok());
             let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             error(status, "The service is unavailable").into_response()
         }
@@ -98,9 +84,7 @@ fn cut(normal: Option<&Reply>) -> Response {
         .status(status)
         .header(header::CONTENT_TYPE, content_type)
         .header(header::CONTENT_LENGTH, body.len().max(1))
-        .body(Body::from_bytes_stream(
-            stream::iter([Ok(half)]).chain(failure),
-        ))
+        .body(Body::from_bytes_stream(stream::iter([Ok(half)]).chain(failure)))
 }
 
 /// No declared length: a client finds out by reading, and has to have a limit of its own.

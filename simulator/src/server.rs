@@ -76,19 +76,13 @@ pub async fn start(config: Config) -> Result<Simulator, SimulatorError> {
 ///
 /// # Errors
 /// As [`start`].
-pub async fn start_with_clock(
-    config: Config,
-    clock: Arc<dyn Clock>,
-) -> Result<Simulator, SimulatorError> {
+pub async fn start_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Simulator, SimulatorError> {
     config.validate()?;
     let vendor = listen(config.listen).await?;
     let edge = listen(config.edge_listen).await?;
     let stage = Arc::new(Stage::new(clock, config.record_limit));
     let control = Control::new(Arc::clone(&stage), Arc::new(config.clone()));
-    let front = Front {
-        control: control.clone(),
-        level3: Level3::new(&config, Arc::clone(&stage)),
-    };
+    let front = Front { control: control.clone(), level3: Level3::new(&config, Arc::clone(&stage)) };
     let stop = CancellationToken::new();
     let (vendor_address, edge_address) = (vendor.1, edge.1);
     tracing::info!(vendor = %vendor_address, edge = %edge_address, "simulator listening");
@@ -108,10 +102,7 @@ pub async fn start_with_clock(
 ///
 /// # Errors
 /// As [`start`].
-pub async fn serve(
-    config: Config,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), SimulatorError> {
+pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), SimulatorError> {
     let simulator = start(config).await?;
     shutdown.await;
     simulator.stop().await;
@@ -128,13 +119,11 @@ impl Endpoint for Front {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        Ok(
-            if request.original_uri().path().starts_with(control::PREFIX) {
-                control::answer(&self.control, request).await
-            } else {
-                self.level3.answer(request).await
-            },
-        )
+        Ok(if request.original_uri().path().starts_with(control::PREFIX) {
+            control::answer(&self.control, request).await
+        } else {
+            self.level3.answer(request).await
+        })
     }
 }
 

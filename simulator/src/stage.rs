@@ -14,10 +14,6 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn new(clock: Arc<dyn Clock>, record_limit: usize) -> Self {
-        Self {
-            clock: SimulatorClock::new(clock),
-            faults: Faults::default(),
-            record: Recorder::new(record_limit),
-        }
+        Self { clock: SimulatorClock::new(clock), faults: Faults::default(), record: Recorder::new(record_limit) }
     }
 }

@@ -29,7 +29,12 @@ struct Entry {
 }
 
 const TIMETABLE: [Entry; 4] = [
-    Entry { name: "sync-catalogue", every: 30 * MINUTE, at_start: true, job: |context| sync_catalogue(context).boxed() },
+    Entry {
+        name: "sync-catalogue",
+        every: 30 * MINUTE,
+        at_start: true,
+        job: |context| sync_catalogue(context).boxed(),
+    },
     Entry { name: "housekeeping", every: HOUR, at_start: false, job: |context| sweep(context).boxed() },
     Entry { name: "tidy", every: MINUTE, at_start: false, job: |context| tidy(context).boxed() },
     Entry { name: "measure", every: 15 * SECOND, at_start: false, job: |context| measure(context).boxed() },
@@ -47,7 +52,9 @@ async fn sync_catalogue(context: Arc<Context>) -> Result<String, String> {
         let services = sync::services(&context.db, &context.clock, account).await;
         for outcome in [groups, services] {
             match outcome {
-                Ok(report) => said.push(format!("{}: {} groups, {} properties", account.name, report.groups, report.properties)),
+                Ok(report) => {
+                    said.push(format!("{}: {} groups, {} properties", account.name, report.groups, report.properties))
+                }
                 Err(error) => {
                     failed = true;
                     said.push(error.to_string());
@@ -92,7 +99,11 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
             if !(is_new || at_start) || busy {
                 continue;
             }
-            let key = if at_start { (format!("{}@start", entry.name), now.div_euclid(START_WINDOW)) } else { (entry.name.to_owned(), period) };
+            let key = if at_start {
+                (format!("{}@start", entry.name), now.div_euclid(START_WINDOW))
+            } else {
+                (entry.name.to_owned(), period)
+            };
             match schedule::take(&context.db, &key.0, key.1, &context.owner, now).await {
                 Ok(taken) => {
                     seen.insert(entry.name, period);

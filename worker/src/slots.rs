@@ -128,9 +128,9 @@ impl SharedGate {
     fn reuse(&self, account: &AccountSlots) -> Option<usize> {
         let now = self.clock.now();
         let mut slots = locked(&account.slots);
-        let index = slots.iter().position(|slot| {
-            slot.held && !slot.busy && slot.until > now + LEASE / 3 && now - slot.taken_at < TURN
-        })?;
+        let index = slots
+            .iter()
+            .position(|slot| slot.held && !slot.busy && slot.until > now + LEASE / 3 && now - slot.taken_at < TURN)?;
         slots[index].busy = true;
         Some(index)
     }
@@ -165,7 +165,8 @@ impl SharedGate {
             let mut slots = locked(&account.slots);
             if got {
                 let rests_until = slots[index].rests_until;
-                slots[index] = Slot { held: true, busy: true, taken_at: now, used_at: now, until: now + LEASE, rests_until };
+                slots[index] =
+                    Slot { held: true, busy: true, taken_at: now, used_at: now, until: now + LEASE, rests_until };
                 taken = Some(index);
             } else {
                 slots[index].busy = false;

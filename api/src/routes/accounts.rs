@@ -8,9 +8,9 @@ use crate::error::{Answer, ApiError};
 use crate::params::{Params, flag, secret, text};
 use crate::routes::Group;
 use crate::state::SharedState;
+use overseas_shared::db::DbError;
 use overseas_shared::db::account::{self, NewCompany, NewUser, Role};
 use overseas_shared::db::audit::{self, NewEntry};
-use overseas_shared::db::DbError;
 use overseas_shared::domain::EmailAddress;
 use overseas_shared::secret::hash_password;
 use poem::web::Data;
@@ -123,12 +123,22 @@ pub struct Accounts;
 impl Accounts {
     /// Make a user (staff)
     #[oai(path = "/level3/user", method = "post", operation_id = "create_user")]
-    async fn create_user(&self, state: Data<&SharedState>, staff: Staff, params: Params<NewUserIn>) -> Result<Answer<NewUserOut>, ApiError> {
+    async fn create_user(
+        &self,
+        state: Data<&SharedState>,
+        staff: Staff,
+        params: Params<NewUserIn>,
+    ) -> Result<Answer<NewUserOut>, ApiError> {
         let email = read_email("login_email", params.0.login_email.as_deref())?;
         let password = params.0.password.ok_or_else(|| ApiError::missing("password"))?;
         check_password(&password, state.config.auth.min_password_length)?;
         if !account::is_ops_account(&state.db, &email).await? {
-            return Err(ApiError::wrong("login_email", format!("{email} is not an account in the ops directory; make its company first with POST /useful/create/company")));
+            return Err(ApiError::wrong(
+                "login_email",
+                format!(
+                    "{email} is not an account in the ops directory; make its company first with POST /useful/create/company"
+                ),
+            ));
         }
         let new = NewUser {
             email: email.clone(),
@@ -138,7 +148,9 @@ impl Accounts {
         };
         match account::create_user(&state.db, &new, state.clock.now()).await {
             Ok(_) => {}
-            Err(DbError::Conflict(_)) => return Err(ApiError::Conflict(format!("login_email: the user {email} exists already"))),
+            Err(DbError::Conflict(_)) => {
+                return Err(ApiError::Conflict(format!("login_email: the user {email} exists already")));
+            }
             Err(error) => return Err(error.into()),
         }
         note(state.0, &staff, "create_user", email.as_str(), &format!("operations {}", new.operate_right)).await?;
@@ -147,10 +159,18 @@ impl Accounts {
 
     /// Make a company and its owner's account (staff)
     #[oai(path = "/useful/create/company", method = "post", operation_id = "create_company")]
-    async fn create_company(&self, state: Data<&SharedState>, staff: Staff, params: Params<CompanyIn>) -> Result<Answer<CompanyOut>, ApiError> {
+    async fn create_company(
+        &self,
+        state: Data<&SharedState>,
+        staff: Staff,
+        params: Params<CompanyIn>,
+    ) -> Result<Answer<CompanyOut>, ApiError> {
         let name = read_name("company_name", params.0.company_name)?;
         let new = NewCompany {
-            alias: params.0.company_alias.map_or_else(|| Ok(name.clone()), |alias| read_name("company_alias", Some(alias)))?,
+            alias: params
+                .0
+                .company_alias
+                .map_or_else(|| Ok(name.clone()), |alias| read_name("company_alias", Some(alias)))?,
             name,
             owner_name: read_name("owner_name", params.0.owner_name)?,
             owner_email: read_email("owner_email", params.0.owner_email.as_deref())?,
@@ -202,7 +222,13 @@ fn check_password(password: &str, shortest: usize) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn note(state: &SharedState, staff: &Staff, action: &'static str, target: &str, detail: &str) -> Result<(), ApiError> {
+async fn note(
+    state: &SharedState,
+    staff: &Staff,
+    action: &'static str,
+    target: &str,
+    detail: &str,
+) -> Result<(), ApiError> {
     let entry = NewEntry {
         at: state.clock.now(),
         actor: staff.0.principal.label().to_owned(),

@@ -156,21 +156,36 @@ impl Mappings {
     ///
     /// A user sees its own, staff see all that are known.
     #[oai(path = "/level3/domains", method = "get", operation_id = "domains")]
-    async fn domains(&self, state: Data<&SharedState>, caller: Caller, _params: Params<NothingIn>) -> Result<Answer<DomainsOut>, ApiError> {
+    async fn domains(
+        &self,
+        state: Data<&SharedState>,
+        caller: Caller,
+        _params: Params<NothingIn>,
+    ) -> Result<Answer<DomainsOut>, ApiError> {
         let domains = mapping::visible_domains(&state.db, caller.scope()).await?;
         Answer::new(&DomainsOut { err: 0, domains })
     }
 
     /// List the CDNs of a user
     #[oai(path = "/level3/user_cdns", method = "get", operation_id = "user_cdns")]
-    async fn user_cdns(&self, state: Data<&SharedState>, caller: Caller, params: Params<UserIn>) -> Result<Answer<UserCdnsOut>, ApiError> {
+    async fn user_cdns(
+        &self,
+        state: Data<&SharedState>,
+        caller: Caller,
+        params: Params<UserIn>,
+    ) -> Result<Answer<UserCdnsOut>, ApiError> {
         let target = caller.target(state.0, params.0.login_email.as_deref()).await?;
         Answer::new(&UserCdnsOut { err: 0, cdns: mapping::cdns_of(&state.db, target.id).await? })
     }
 
     /// Map a user to CDNs (staff)
     #[oai(path = "/level3/user_cdns", method = "post", operation_id = "add_user_cdns")]
-    async fn add_user_cdns(&self, state: Data<&SharedState>, staff: Staff, params: Params<UserCdnsIn>) -> Result<Answer<UserCdnsOut>, ApiError> {
+    async fn add_user_cdns(
+        &self,
+        state: Data<&SharedState>,
+        staff: Staff,
+        params: Params<UserCdnsIn>,
+    ) -> Result<Answer<UserCdnsOut>, ApiError> {
         let target = named_target(state.0, &staff, params.0.login_email.as_deref()).await?;
         if params.0.cdns.0.is_empty() {
             return Err(ApiError::missing("cdns"));
@@ -186,7 +201,12 @@ impl Mappings {
 
     /// List the domains of a user, with what their vendors say of them
     #[oai(path = "/level3/user_domains", method = "get", operation_id = "user_domains")]
-    async fn user_domains(&self, state: Data<&SharedState>, caller: Caller, params: Params<UserIn>) -> Result<Answer<UserDomainsOut>, ApiError> {
+    async fn user_domains(
+        &self,
+        state: Data<&SharedState>,
+        caller: Caller,
+        params: Params<UserIn>,
+    ) -> Result<Answer<UserDomainsOut>, ApiError> {
         let target = caller.target(state.0, params.0.login_email.as_deref()).await?;
         let mut results: Vec<CdnDomainStatesOut> = Vec::new();
         for mapped in mapping::domains_of(&state.db, target.id).await? {
@@ -196,25 +216,45 @@ impl Mappings {
                 None => results.push(CdnDomainStatesOut { domains: vec![domain], cdn: mapped.cdn }),
             }
         }
-        Answer::new(&UserDomainsOut { err: 0, user: target.email.to_string(), operate_right: target.operate_right, results })
+        Answer::new(&UserDomainsOut {
+            err: 0,
+            user: target.email.to_string(),
+            operate_right: target.operate_right,
+            results,
+        })
     }
 
     /// Map a user to domains (staff)
     ///
     /// Domains that the user has already stay.
     #[oai(path = "/level3/user_domains", method = "post", operation_id = "add_user_domains")]
-    async fn add_user_domains(&self, state: Data<&SharedState>, staff: Staff, params: Params<UserDomainsIn>) -> Result<Answer<MappedOut>, ApiError> {
+    async fn add_user_domains(
+        &self,
+        state: Data<&SharedState>,
+        staff: Staff,
+        params: Params<UserDomainsIn>,
+    ) -> Result<Answer<MappedOut>, ApiError> {
         map_domains(state.0, &staff, params.0, false).await
     }
 
     /// Make a user's domains at a CDN exactly these (staff)
     #[oai(path = "/level3/user_domains", method = "put", operation_id = "set_user_domains")]
-    async fn set_user_domains(&self, state: Data<&SharedState>, staff: Staff, params: Params<UserDomainsIn>) -> Result<Answer<MappedOut>, ApiError> {
+    async fn set_user_domains(
+        &self,
+        state: Data<&SharedState>,
+        staff: Staff,
+        params: Params<UserDomainsIn>,
+    ) -> Result<Answer<MappedOut>, ApiError> {
         map_domains(state.0, &staff, params.0, true).await
     }
 }
 
-async fn map_domains(state: &SharedState, staff: &Staff, params: UserDomainsIn, exactly: bool) -> Result<Answer<MappedOut>, ApiError> {
+async fn map_domains(
+    state: &SharedState,
+    staff: &Staff,
+    params: UserDomainsIn,
+    exactly: bool,
+) -> Result<Answer<MappedOut>, ApiError> {
     let target = named_target(state, staff, params.login_email.as_deref()).await?;
     let cdn = params.cdn.ok_or_else(|| ApiError::missing("cdn"))?;
     let cdn = known_cdn(state, &cdn).await?;
@@ -250,10 +290,18 @@ async fn named_target(state: &SharedState, staff: &Staff, login_email: Option<&s
 
 async fn known_cdn(state: &SharedState, name: &str) -> Result<CdnRow, ApiError> {
     let found = catalogue::find_cdn(&state.db, name).await?;
-    found.ok_or_else(|| ApiError::NotFound(format!("cdn: there is no CDN `{}`", overseas_shared::domain::name::shorten(name))))
+    found.ok_or_else(|| {
+        ApiError::NotFound(format!("cdn: there is no CDN `{}`", overseas_shared::domain::name::shorten(name)))
+    })
 }
 
-async fn note(state: &SharedState, staff: &Staff, action: &'static str, target: &Target, detail: &str) -> Result<(), ApiError> {
+async fn note(
+    state: &SharedState,
+    staff: &Staff,
+    action: &'static str,
+    target: &Target,
+    detail: &str,
+) -> Result<(), ApiError> {
     let entry = NewEntry {
         at: state.clock.now(),
         actor: staff.0.principal.label().to_owned(),

@@ -168,7 +168,13 @@ impl Purge {
     /// The vendor is called afterwards; follow the task with `GET /level3/refresh_list`. The header
     /// `Idempotency-Key` makes a repetition within 24 hours harmless.
     #[oai(path = "/level3/refresh", method = "post", operation_id = "refresh")]
-    async fn refresh(&self, state: Data<&SharedState>, request: &Request, caller: Caller, params: Params<PurgeIn>) -> Result<Answer<PurgeOut>, ApiError> {
+    async fn refresh(
+        &self,
+        state: Data<&SharedState>,
+        request: &Request,
+        caller: Caller,
+        params: Params<PurgeIn>,
+    ) -> Result<Answer<PurgeOut>, ApiError> {
         order(state.0, request, &caller, Kind::Refresh, params.0).await
     }
 
@@ -176,19 +182,35 @@ impl Purge {
     ///
     /// Brings content to the edge before it is asked for. Follow the task with `GET /level3/preload_list`.
     #[oai(path = "/level3/preload", method = "post", operation_id = "preload")]
-    async fn preload(&self, state: Data<&SharedState>, request: &Request, caller: Caller, params: Params<PurgeIn>) -> Result<Answer<PurgeOut>, ApiError> {
+    async fn preload(
+        &self,
+        state: Data<&SharedState>,
+        request: &Request,
+        caller: Caller,
+        params: Params<PurgeIn>,
+    ) -> Result<Answer<PurgeOut>, ApiError> {
         order(state.0, request, &caller, Kind::Preload, params.0).await
     }
 
     /// List refresh tasks, newest first
     #[oai(path = "/level3/refresh_list", method = "get", operation_id = "refresh_list")]
-    async fn refresh_list(&self, state: Data<&SharedState>, caller: Caller, params: Params<ListIn>) -> Result<Answer<ListOut>, ApiError> {
+    async fn refresh_list(
+        &self,
+        state: Data<&SharedState>,
+        caller: Caller,
+        params: Params<ListIn>,
+    ) -> Result<Answer<ListOut>, ApiError> {
         list(state.0, &caller, Kind::Refresh, params.0).await
     }
 
     /// List preload tasks, newest first
     #[oai(path = "/level3/preload_list", method = "get", operation_id = "preload_list")]
-    async fn preload_list(&self, state: Data<&SharedState>, caller: Caller, params: Params<ListIn>) -> Result<Answer<ListOut>, ApiError> {
+    async fn preload_list(
+        &self,
+        state: Data<&SharedState>,
+        caller: Caller,
+        params: Params<ListIn>,
+    ) -> Result<Answer<ListOut>, ApiError> {
         list(state.0, &caller, Kind::Preload, params.0).await
     }
 }
@@ -212,13 +234,20 @@ async fn list(state: &SharedState, caller: &Caller, kind: Kind, params: ListIn) 
     Ok(Answer::from_bytes(state.task_list(caller.scope(), filter).await?))
 }
 
-async fn order(state: &SharedState, request: &Request, caller: &Caller, kind: Kind, params: PurgeIn) -> Result<Answer<PurgeOut>, ApiError> {
+async fn order(
+    state: &SharedState,
+    request: &Request,
+    caller: &Caller,
+    kind: Kind,
+    params: PurgeIn,
+) -> Result<Answer<PurgeOut>, ApiError> {
     let target = caller.target(state, params.login_email.as_deref()).await?;
     if !target.operate_right {
         return Err(ApiError::Forbidden(format!("{} may not {kind}: the user has no operate right", target.email)));
     }
     let urls = read_urls(kind, &params.path)?;
-    let asked: Vec<&str> = [kind.as_str(), target.email.as_str()].into_iter().chain(urls.iter().map(PurgeUrl::as_str)).collect();
+    let asked: Vec<&str> =
+        [kind.as_str(), target.email.as_str()].into_iter().chain(urls.iter().map(PurgeUrl::as_str)).collect();
     let key = IdempotencyKey::of(request, caller.principal.label(), &asked)?;
     if let Some(key) = &key
         && let Some(answer) = key.answered(state).await?
@@ -256,12 +285,16 @@ async fn order(state: &SharedState, request: &Request, caller: &Caller, kind: Ki
 
 /// Splits, checks and removes duplicates, in the order in which they were sent.
 fn read_urls(kind: Kind, path: &OneOrMany) -> Result<Vec<PurgeUrl>, ApiError> {
-    let written: Vec<&str> = path.0.iter().flat_map(|text| text.split('|')).map(str::trim).filter(|text| !text.is_empty()).collect();
+    let written: Vec<&str> =
+        path.0.iter().flat_map(|text| text.split('|')).map(str::trim).filter(|text| !text.is_empty()).collect();
     if written.is_empty() {
         return Err(ApiError::missing("path"));
     }
     if written.len() > MOST_URLS {
-        return Err(ApiError::TooLarge(format!("path: {} URLs, at most {MOST_URLS} are taken at a time", written.len())));
+        return Err(ApiError::TooLarge(format!(
+            "path: {} URLs, at most {MOST_URLS} are taken at a time",
+            written.len()
+        )));
     }
     let (mut urls, mut bad, mut too_long) = (Vec::with_capacity(written.len()), Vec::new(), false);
     let mut known = HashSet::new();
@@ -306,7 +339,8 @@ async fn find_places(state: &SharedState, target: &Target, urls: &[PurgeUrl]) ->
         Ok::<_, ApiError>((host.clone(), places))
     });
     let places: Places = try_join_all(look_ups).await?.into_iter().collect();
-    let unknown: Vec<String> = places.iter().filter(|(_, places)| places.is_empty()).map(|(host, _)| host.to_string()).collect();
+    let unknown: Vec<String> =
+        places.iter().filter(|(_, places)| places.is_empty()).map(|(host, _)| host.to_string()).collect();
     if unknown.is_empty() {
         return Ok(places);
     }
@@ -324,7 +358,9 @@ fn check_capabilities(state: &SharedState, kind: Kind, urls: &[PurgeUrl], places
                 continue;
             };
             if place.property_id.is_none() {
-                bad.insert(format!("{host}: the CDN {cdn} does not list it (yet); its state is Pending in user_domains"));
+                bad.insert(format!(
+                    "{host}: the CDN {cdn} does not list it (yet); its state is Pending in user_domains"
+                ));
             }
             let unable = match (kind, url.target()) {
                 (Kind::Preload, _) if can.preload == PreloadSupport::None => Some("preload"),
@@ -344,7 +380,15 @@ fn check_capabilities(state: &SharedState, kind: Kind, urls: &[PurgeUrl], places
 }
 
 /// One task for each property.
-fn make_tasks(state: &SharedState, caller: &Caller, target: &Target, kind: Kind, urls: &[PurgeUrl], places: &Places, now: i64) -> Vec<NewTask> {
+fn make_tasks(
+    state: &SharedState,
+    caller: &Caller,
+    target: &Target,
+    kind: Kind,
+    urls: &[PurgeUrl],
+    places: &Places,
+    now: i64,
+) -> Vec<NewTask> {
     let mut by_property: BTreeMap<(i64, i64), Vec<String>> = BTreeMap::new();
     for url in urls {
         for place in places.get(url.host()).into_iter().flatten() {
@@ -380,7 +424,14 @@ fn made(task: &NewTask, zone: Tz) -> TaskOut {
     }
 }
 
-fn audit_entry(caller: &Caller, target: &Target, kind: Kind, urls: &[PurgeUrl], tasks: &[NewTask], now: i64) -> NewEntry {
+fn audit_entry(
+    caller: &Caller,
+    target: &Target,
+    kind: Kind,
+    urls: &[PurgeUrl],
+    tasks: &[NewTask],
+    now: i64,
+) -> NewEntry {
     let ids: Vec<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
     NewEntry {
         at: now,

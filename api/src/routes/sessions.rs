@@ -102,7 +102,12 @@ pub struct Sessions;
 impl Sessions {
     /// Log in
     #[oai(path = "/level3/login", method = "post", operation_id = "login")]
-    async fn login(&self, state: Data<&SharedState>, request: &Request, params: Params<LoginIn>) -> Result<Answer<LoginOut>, ApiError> {
+    async fn login(
+        &self,
+        state: Data<&SharedState>,
+        request: &Request,
+        params: Params<LoginIn>,
+    ) -> Result<Answer<LoginOut>, ApiError> {
         let email = params.0.login_email.ok_or_else(|| ApiError::missing("login_email"))?;
         let email = EmailAddress::parse(&email).map_err(|error| ApiError::wrong("login_email", error))?;
         let password = params.0.password.ok_or_else(|| ApiError::missing("password"))?;
@@ -127,7 +132,12 @@ impl Sessions {
     ///
     /// The token is dead at once, on every server. A token that is not known gets the same answer.
     #[oai(path = "/level3/logout", method = "post", operation_id = "logout")]
-    async fn logout(&self, state: Data<&SharedState>, request: &Request, params: Params<TokenIn>) -> Result<Answer<LogoutOut>, ApiError> {
+    async fn logout(
+        &self,
+        state: Data<&SharedState>,
+        request: &Request,
+        params: Params<TokenIn>,
+    ) -> Result<Answer<LogoutOut>, ApiError> {
         if let Some(token) = token(request, params.0) {
             session::end(&state.db, &token_hash(&token)).await?;
         }
@@ -136,19 +146,34 @@ impl Sessions {
 
     /// Tell whether a session lives
     #[oai(path = "/level3/logincheck", method = "get", operation_id = "logincheck")]
-    async fn login_check(&self, state: Data<&SharedState>, request: &Request, params: Params<TokenIn>) -> Result<Answer<LoginCheckOut>, ApiError> {
+    async fn login_check(
+        &self,
+        state: Data<&SharedState>,
+        request: &Request,
+        params: Params<TokenIn>,
+    ) -> Result<Answer<LoginCheckOut>, ApiError> {
         check(state.0, request, params.0).await
     }
 
     /// Tell whether a session lives
     #[oai(path = "/level3/logincheck", method = "post", operation_id = "logincheck_post")]
-    async fn login_check_post(&self, state: Data<&SharedState>, request: &Request, params: Params<TokenIn>) -> Result<Answer<LoginCheckOut>, ApiError> {
+    async fn login_check_post(
+        &self,
+        state: Data<&SharedState>,
+        request: &Request,
+        params: Params<TokenIn>,
+    ) -> Result<Answer<LoginCheckOut>, ApiError> {
         check(state.0, request, params.0).await
     }
 }
 
 /// The user, if the password is right and nobody has been guessing.
-async fn check_password(state: &SharedState, request: &Request, email: &EmailAddress, password: &str) -> Result<User, ApiError> {
+async fn check_password(
+    state: &SharedState,
+    request: &Request,
+    email: &EmailAddress,
+    password: &str,
+) -> Result<User, ApiError> {
     let subjects = [format!("account:{email}"), format!("address:{}", client_address(request))];
     let now = state.clock.now();
     let blocked_until = account::logins_blocked_until(&state.db, &subjects).await?;
@@ -175,7 +200,10 @@ async fn check_password(state: &SharedState, request: &Request, email: &EmailAdd
 }
 
 fn token(request: &Request, params: TokenIn) -> Option<String> {
-    let header = request.header("Authorization").and_then(|value| value.split_once(' ')).map(|(_, token)| token.trim().to_owned());
+    let header = request
+        .header("Authorization")
+        .and_then(|value| value.split_once(' '))
+        .map(|(_, token)| token.trim().to_owned());
     params.token.or(header)
 }
 

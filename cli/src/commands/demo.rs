@@ -18,7 +18,8 @@ use std::net::SocketAddr;
 const CDN: &str = "level3";
 const ADMIN: (&str, &str) = ("admin@example.com", "admin");
 const USER: (&str, &str) = ("user@example.com", "user");
-const DOMAINS: [&str; 5] = ["cdn.example.com", "www.example.com", "a.example.com", "b.example.com", "photo.img.example.com"];
+const DOMAINS: [&str; 5] =
+    ["cdn.example.com", "www.example.com", "a.example.com", "b.example.com", "photo.img.example.com"];
 
 /// Starts the simulator and points the settings at it.
 pub(crate) async fn configure(config: &mut Config) -> Result<Simulator> {
@@ -91,7 +92,10 @@ pub(crate) fn greet(config: &Config, address: SocketAddr, simulator: Option<&Sim
     println!("  User                 {} / {}\n", USER.0, USER.1);
     println!("Try, in another terminal:\n");
     println!("  # refresh two URLs");
-    println!("  curl -s {base}/level3/refresh -d login_email={} -d 'path=http://cdn.example.com/test.html|http://cdn.example.com/test1.html'", USER.0);
+    println!(
+        "  curl -s {base}/level3/refresh -d login_email={} -d 'path=http://cdn.example.com/test.html|http://cdn.example.com/test1.html'",
+        USER.0
+    );
     println!("  # follow the task to 100 %, some ten seconds");
     println!("  curl -s '{base}/level3/refresh_list?login_email={}&limit=1'", USER.0);
     println!("  # bring a page to the edge before it is asked for");

@@ -50,7 +50,9 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode> {
         findings.note(&format!("cdn.{name}"), outcome);
     }
     if config.cdn.is_empty() {
-        println!("note  cdn              none is configured; `overseas up` starts a simulator, a worker has nothing to do");
+        println!(
+            "note  cdn              none is configured; `overseas up` starts a simulator, a worker has nothing to do"
+        );
     }
     let store = match LogStore::open(&config.logs.store) {
         Ok(store) => store.check().await.map(|()| config.logs.store.clone()).map_err(|error| error.to_string()),
@@ -83,7 +85,12 @@ async fn check_queue(config: &Config) -> Result<String, String> {
 }
 
 /// One call with the account's credentials.
-async fn check_account(config: &Config, db: &Database, name: &str, clocks: &mut Vec<(String, i64)>) -> Result<String, String> {
+async fn check_account(
+    config: &Config,
+    db: &Database,
+    name: &str,
+    clocks: &mut Vec<(String, i64)>,
+) -> Result<String, String> {
     let mut alone = config.clone();
     alone.cdn.retain(|other, _| other == name);
     let accounts = wire::accounts(&alone, db).await.map_err(|error| format!("{error:#}"))?;
@@ -100,7 +107,11 @@ fn check_clock(clocks: &[(String, i64)]) -> Result<String, String> {
     let worst = clocks.iter().max_by_key(|(_, ahead)| ahead.abs());
     match worst {
         None => Ok("no vendor answered that it could be compared with".to_owned()),
-        Some((name, ahead)) if ahead.abs() <= CLOCK_TOLERANCE => Ok(format!("within {} s of {name}'s", ahead.abs() + 1)),
-        Some((name, ahead)) => Err(format!("{} s away from {name}'s: set the time (chrony, systemd-timesyncd)", ahead.abs())),
+        Some((name, ahead)) if ahead.abs() <= CLOCK_TOLERANCE => {
+            Ok(format!("within {} s of {name}'s", ahead.abs() + 1))
+        }
+        Some((name, ahead)) => {
+            Err(format!("{} s away from {name}'s: set the time (chrony, systemd-timesyncd)", ahead.abs()))
+        }
     }
 }

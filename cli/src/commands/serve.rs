@@ -17,7 +17,9 @@ pub(crate) async fn api(config: Config) -> Result<()> {
     let db = wire::current_database(&config).await?;
     let queue = wire::queue(&config)?;
     if queue.is_memory() {
-        tracing::warn!("queue.url is memory: workers in other processes are not woken and find the tasks by their sweep");
+        tracing::warn!(
+            "queue.url is memory: workers in other processes are not woken and find the tasks by their sweep"
+        );
     }
     let bound = bind(&config.http.listen).await?;
     tracing::info!(address = %bound.address, "the API listens");
@@ -25,7 +27,13 @@ pub(crate) async fn api(config: Config) -> Result<()> {
 }
 
 /// Serves the API on an address that is bound.
-pub(crate) async fn serve_api(bound: Bound, config: Config, db: Database, queue: Queue, stop: CancellationToken) -> Result<()> {
+pub(crate) async fn serve_api(
+    bound: Bound,
+    config: Config,
+    db: Database,
+    queue: Queue,
+    stop: CancellationToken,
+) -> Result<()> {
     let mut state = State::new(db.clone(), queue, Clock::system(), config);
     state.metrics = Some(telemetry::start_metrics()?);
     let state: SharedState = Arc::new(state);

@@ -29,7 +29,9 @@ pub(crate) async fn run(config: &Config, part: Part) -> Result<()> {
         };
         match outcome {
             Ok(report) if part == Part::Groups => println!("{}: {} access groups", account.name, report.groups),
-            Ok(report) => println!("{}: {} properties in {} access groups", account.name, report.properties, report.groups),
+            Ok(report) => {
+                println!("{}: {} properties in {} access groups", account.name, report.properties, report.groups)
+            }
             Err(error) => {
                 failed += 1;
                 eprintln!("{error}");

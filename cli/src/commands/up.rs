@@ -9,8 +9,8 @@ use crate::wire;
 use anyhow::{Context as _, Result, bail};
 use overseas_api::bind;
 use overseas_shared::config::Config;
-use overseas_shared::db::schema::{self, SchemaState};
 use overseas_shared::db::Database;
+use overseas_shared::db::schema::{self, SchemaState};
 
 /// Runs until a signal.
 pub(crate) async fn run(mut config: Config) -> Result<()> {

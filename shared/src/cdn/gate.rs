@@ -42,16 +42,10 @@ impl CallGate for LocalGate {
         let semaphore = {
             let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
             let slots = usize::try_from(limit.max(1)).unwrap_or(usize::MAX);
-            Arc::clone(
-                accounts
-                    .entry(cdn.to_owned())
-                    .or_insert_with(|| Arc::new(Semaphore::new(slots))),
-            )
+            Arc::clone(accounts.entry(cdn.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(slots))))
         };
-        let permit = semaphore
-            .acquire_owned()
-            .await
-            .map_err(|_| CdnError::Transient("the call gate is closed".to_owned()))?;
+        let permit =
+            semaphore.acquire_owned().await.map_err(|_| CdnError::Transient("the call gate is closed".to_owned()))?;
         Ok(Permit::new(permit))
     }
 }

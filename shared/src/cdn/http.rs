@@ -20,7 +20,6 @@ use url::Url;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What every client of ours has in common. Without `certificates` it can speak plain http only.
-#[must_use]
 pub fn builder(certificates: bool) -> reqwest::ClientBuilder {
     // An error says that a provider is installed already, which is all that is wanted.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -82,9 +81,7 @@ enum BodyError {
 /// Classes an error that a reader of a [`CappedBody`] met.
 #[must_use]
 pub fn body_error(error: &io::Error) -> CdnError {
-    let inner = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<BodyError>());
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<BodyError>());
     match inner {
         Some(BodyError::Transport(error)) => error.clone(),
         Some(too_large) => CdnError::Unreadable(too_large.to_string()),
@@ -110,9 +107,7 @@ impl CappedBody {
     /// `piece_limit` bytes and the rest of a chunk.
     #[must_use]
     pub fn new(response: reqwest::Response, total_limit: u64, piece_limit: usize) -> Self {
-        let chunks = response
-            .bytes_stream()
-            .map(|chunk| chunk.map_err(|error| transport_error(&error)));
+        let chunks = response.bytes_stream().map(|chunk| chunk.map_err(|error| transport_error(&error)));
         Self::from_chunks(Box::pin(chunks), total_limit, piece_limit)
     }
 
@@ -124,14 +119,7 @@ impl CappedBody {
     }
 
     fn from_chunks(chunks: Chunks, total_limit: u64, piece_limit: usize) -> Self {
-        Self {
-            chunks,
-            chunk: Bytes::new(),
-            total_limit,
-            total: 0,
-            piece_limit,
-            piece: 0,
-        }
+        Self { chunks, chunk: Bytes::new(), total_limit, total: 0, piece_limit, piece: 0 }
     }
 
     /// From here on counts the next piece.
@@ -149,10 +137,7 @@ impl CappedBody {
             if available.is_empty() {
                 return Ok(None);
             }
-            let blank = available
-                .iter()
-                .take_while(|byte| byte.is_ascii_whitespace())
-                .count();
+            let blank = available.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             let first = available.get(blank).copied();
             self.consume(blank);
             self.begin_piece();
@@ -197,9 +182,7 @@ impl AsyncBufRead for CappedBody {
                 Some(Ok(chunk)) => {
                     this.total = this.total.saturating_add(chunk.len() as u64);
                     if this.total > this.total_limit {
-                        return Poll::Ready(Err(io::Error::other(BodyError::Total(
-                            this.total_limit,
-                        ))));
+                        return Poll::Ready(Err(io::Error::other(BodyError::Total(this.total_limit))));
                     }
                     this.chunk = chunk;
                 }
@@ -216,11 +199,7 @@ impl AsyncBufRead for CappedBody {
 }
 
 impl AsyncRead for CappedBody {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let available = ready!(self.as_mut().poll_fill_buf(cx))?;
         let length = available.len().min(buffer.remaining());
         buffer.put_slice(&available[..length]);
@@ -234,9 +213,7 @@ impl AsyncRead for CappedBody {
 /// # Errors
 /// [`CdnError::Unreadable`] when it is longer than `limit` bytes, [`CdnError::Transient`] when it is cut.
 pub async fn read_capped(response: reqwest::Response, limit: u64) -> Result<Bytes, CdnError> {
-    CappedBody::new(response, limit, usize::MAX)
-        .read_all(limit)
-        .await
+    CappedBody::new(response, limit, usize::MAX).read_all(limit).await
 }
 
 /// Reads the first `limit` bytes of an error's body and leaves the rest. What cannot be read is
@@ -261,24 +238,15 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     fn body(chunks: &[&'static str], total: u64, piece: usize) -> CappedBody {
-        let chunks: Vec<_> = chunks
-            .iter()
-            .map(|text| Ok(Bytes::from_static(text.as_bytes())))
-            .collect();
+        let chunks: Vec<_> = chunks.iter().map(|text| Ok(Bytes::from_static(text.as_bytes()))).collect();
         CappedBody::from_chunks(Box::pin(futures::stream::iter(chunks)), total, piece)
     }
 
     #[tokio::test]
     async fn a_body_is_read_whole_up_to_its_limit() {
-        assert_eq!(
-            body(&["ab", "", "cd"], 4, 1).read_all(4).await.unwrap(),
-            "abcd"
-        );
+        assert_eq!(body(&["ab", "", "cd"], 4, 1).read_all(4).await.unwrap(), "abcd");
         let error = body(&["ab", "cde"], 4, 1).read_all(9).await.unwrap_err();
-        assert_eq!(
-            error,
-            CdnError::Unreadable("longer than 4 bytes".to_owned())
-        );
+        assert_eq!(error, CdnError::Unreadable("longer than 4 bytes".to_owned()));
         assert!(body(&["ab", "cde"], 9, 1).read_all(4).await.is_err());
     }
 

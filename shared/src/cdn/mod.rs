@@ -150,19 +150,11 @@ pub trait Cdn: Send + Sync {
     async fn services(&self, group: &CatalogueGroup) -> Result<Vec<CatalogueService>, CdnError>;
 
     /// Hands at most [`Capabilities::urls_per_request`] URLs of one property to the vendor.
-    async fn submit(
-        &self,
-        property: &PropertyAddress,
-        action: Action,
-        urls: &[PurgeUrl],
-    ) -> Result<Accepted, CdnError>;
+    async fn submit(&self, property: &PropertyAddress, action: Action, urls: &[PurgeUrl])
+    -> Result<Accepted, CdnError>;
 
     /// Where the requests with these ids stand. One call to the vendor, however many ids.
-    async fn progress(
-        &self,
-        property: &PropertyAddress,
-        vendor_ids: &[String],
-    ) -> Result<ProgressReport, CdnError>;
+    async fn progress(&self, property: &PropertyAddress, vendor_ids: &[String]) -> Result<ProgressReport, CdnError>;
 }
 
 /// How a call to a vendor failed, by what the caller can do about it.
@@ -205,9 +197,7 @@ impl CdnError {
     #[must_use]
     pub fn account_pause(&self) -> Option<Duration> {
         match self {
-            Self::Credentials { retry_after, .. } | Self::RateLimited { retry_after } => {
-                Some(*retry_after)
-            }
+            Self::Credentials { retry_after, .. } | Self::RateLimited { retry_after } => Some(*retry_after),
             _ => None,
         }
     }
@@ -215,10 +205,7 @@ impl CdnError {
     /// Whether trying the same again is pointless.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        matches!(
-            self,
-            Self::Rejected(_) | Self::UnknownProperty(_) | Self::Unsupported(_)
-        )
+        matches!(self, Self::Rejected(_) | Self::UnknownProperty(_) | Self::Unsupported(_))
     }
 
     /// The class as a metric's label.

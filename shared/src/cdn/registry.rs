@@ -49,20 +49,13 @@ pub enum RegistryError {
 ///
 /// # Errors
 /// [`RegistryError`], whose message names the setting.
-pub fn build(
-    name: &str,
-    config: &CdnConfig,
-    gate: Arc<dyn CallGate>,
-) -> Result<Arc<dyn Cdn>, RegistryError> {
+pub fn build(name: &str, config: &CdnConfig, gate: Arc<dyn CallGate>) -> Result<Arc<dyn Cdn>, RegistryError> {
     let vendor = find(&config.vendor).ok_or_else(|| RegistryError::UnknownVendor {
         cdn: name.to_owned(),
         vendor: config.vendor.clone(),
         known: vendors().join(", "),
     })?;
-    (vendor.build)(name, config, gate).map_err(|error| RegistryError::Setting {
-        cdn: name.to_owned(),
-        error,
-    })
+    (vendor.build)(name, config, gate).map_err(|error| RegistryError::Setting { cdn: name.to_owned(), error })
 }
 
 /// What a vendor can do; `None` when there is no client for it.
@@ -74,16 +67,11 @@ pub fn capabilities(vendor: &str) -> Option<Capabilities> {
 /// What `cdn.<name>.vendor` may say.
 #[must_use]
 pub fn vendors() -> Vec<&'static str> {
-    VENDORS
-        .iter()
-        .map(|vendor| (vendor.capabilities)().vendor)
-        .collect()
+    VENDORS.iter().map(|vendor| (vendor.capabilities)().vendor).collect()
 }
 
 fn find(name: &str) -> Option<&'static Vendor> {
-    VENDORS
-        .iter()
-        .find(|vendor| (vendor.capabilities)().vendor == name)
+    VENDORS.iter().find(|vendor| (vendor.capabilities)().vendor == name)
 }
 
 #[cfg(test)]
@@ -102,40 +90,20 @@ mod tests {
     #[test]
     fn a_refusal_names_the_setting() {
         let with = |key: &str, value: &str| {
-            let mut table =
-                serde_json::json!({"vendor": "level3", "key_id": "1", "secret": "s3cr3t"});
+            let mut table = serde_json::json!({"vendor": "level3", "key_id": "1", "secret": "s3cr3t"});
             table[key] = value.into();
             refusal(table)
         };
-        assert_eq!(
-            with("vendor", "foo"),
-            "cdn.main.vendor: unknown vendor \"foo\"; known: level3"
-        );
-        assert_eq!(
-            refusal(serde_json::json!({"vendor": "level3"})),
-            "cdn.main.key_id is missing"
-        );
+        assert_eq!(with("vendor", "foo"), "cdn.main.vendor: unknown vendor \"foo\"; known: level3");
+        assert_eq!(refusal(serde_json::json!({"vendor": "level3"})), "cdn.main.key_id is missing");
         assert_eq!(with("key_id", "  "), "cdn.main.key_id is missing");
         assert_eq!(with("secret", ""), "cdn.main.secret is missing");
         assert!(with("key_id", "1:2").starts_with("cdn.main.key_id is not usable"));
-        for url in [
-            "",
-            "ws.level3.com",
-            "ftp://a.com",
-            "http://u:p@a.com",
-            "http://a.com/?x=1",
-            "http://",
-        ] {
+        for url in ["", "ws.level3.com", "ftp://a.com", "http://u:p@a.com", "http://a.com/?x=1", "http://"] {
             let message = with("base_url", url);
-            assert!(
-                message.starts_with("cdn.main.base_url is not usable"),
-                "{url}: {message}"
-            );
+            assert!(message.starts_with("cdn.main.base_url is not usable"), "{url}: {message}");
         }
-        for (key, value) in [
-            ("key_id", "no-digits"),
-            ("base_url", "http://127.0.0.1:8080/prefix/"),
-        ] {
+        for (key, value) in [("key_id", "no-digits"), ("base_url", "http://127.0.0.1:8080/prefix/")] {
             assert_eq!(with(key, value), "built");
         }
     }

@@ -21,10 +21,7 @@ pub struct SettingError {
 impl SettingError {
     /// Says what is wrong with a setting.
     pub fn new(setting: &'static str, problem: impl Into<String>) -> Self {
-        Self {
-            setting,
-            problem: problem.into(),
-        }
+        Self { setting, problem: problem.into() }
     }
 }
 
@@ -32,10 +29,7 @@ impl SettingError {
 ///
 /// # Errors
 /// [`SettingError`] when it is left out or blank.
-pub fn required<'a>(
-    setting: &'static str,
-    value: Option<&'a str>,
-) -> Result<&'a str, SettingError> {
+pub fn required<'a>(setting: &'static str, value: Option<&'a str>) -> Result<&'a str, SettingError> {
     match value.map(str::trim) {
         Some(text) if !text.is_empty() => Ok(text),
         _ => Err(SettingError::new(setting, "is missing")),
@@ -46,10 +40,7 @@ pub fn required<'a>(
 ///
 /// # Errors
 /// [`SettingError`] when it is left out or blank.
-pub fn required_secret(
-    setting: &'static str,
-    value: Option<&SecretString>,
-) -> Result<SecretString, SettingError> {
+pub fn required_secret(setting: &'static str, value: Option<&SecretString>) -> Result<SecretString, SettingError> {
     let text = required(setting, value.map(ExposeSecret::expose_secret))?;
     Ok(SecretString::from(text))
 }
@@ -61,12 +52,9 @@ pub fn required_secret(
 pub fn base_url(config: &CdnConfig, default: &str) -> Result<Url, SettingError> {
     let text = config.base_url.as_deref().unwrap_or(default).trim();
     let refused = |why: &str| SettingError::new("base_url", format!("is not usable: {why}"));
-    let url = Url::parse(text)
-        .map_err(|error| refused(&format!("{error} (expected something like {default})")))?;
+    let url = Url::parse(text).map_err(|error| refused(&format!("{error} (expected something like {default})")))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(refused(&format!(
-            "expected an http or https address like {default}"
-        )));
+        return Err(refused(&format!("expected an http or https address like {default}")));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refused("it carries a user name or a password"));

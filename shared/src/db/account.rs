@@ -145,10 +145,7 @@ pub async fn create_user(db: &Database, new: &NewUser, now: i64) -> Result<User,
 /// # Errors
 /// [`DbError`] when the database cannot be asked.
 pub async fn find_user(db: &Database, email: &EmailAddress) -> Result<Option<User>, DbError> {
-    let found = user::Entity::find()
-        .filter(user::Column::Email.eq(email.as_str()))
-        .one(&db.connection)
-        .await?;
+    let found = user::Entity::find().filter(user::Column::Email.eq(email.as_str())).one(&db.connection).await?;
     found.map(to_user).transpose()
 }
 

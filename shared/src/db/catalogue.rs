@@ -3,9 +3,9 @@
 //! A synchronisation writes what the vendor lists and marks the rest of that part as not listed; it
 //! never deletes. What could not be read is left as it was. Called by the `sync-*` jobs and commands.
 
-use crate::domain::catalogue::{Group, Property, Service};
 use crate::db::entity::{access_group, cdn, property, service};
 use crate::db::{Database, DbError, execute, marks, retrying};
+use crate::domain::catalogue::{Group, Property, Service};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
@@ -136,9 +136,8 @@ pub async fn store_services(
                 seen_at: Set(now),
             };
             use service::Column::{AccessGroupId, Listed, Product, SeenAt, VendorId};
-            let known = OnConflict::columns([AccessGroupId, VendorId])
-                .update_columns([Product, Listed, SeenAt])
-                .to_owned();
+            let known =
+                OnConflict::columns([AccessGroupId, VendorId]).update_columns([Product, Listed, SeenAt]).to_owned();
             service::Entity::insert(row).on_conflict(known).exec_without_returning(&tx).await?;
             let stored = service::Entity::find()
                 .filter(AccessGroupId.eq(group_id))

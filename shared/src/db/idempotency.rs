@@ -42,7 +42,13 @@ pub async fn find(db: &Database, caller: &str, key: &str, now: i64) -> Result<Op
         return Ok(None);
     }
     let request_hash = row.request_hash.try_into().map_err(|_| DbError::Corrupt("idempotency".to_owned()))?;
-    Ok(Some(Kept { caller: row.caller, key: row.idempotency_key, request_hash, answer: row.answer, created_at: row.created_at }))
+    Ok(Some(Kept {
+        caller: row.caller,
+        key: row.idempotency_key,
+        request_hash,
+        answer: row.answer,
+        created_at: row.created_at,
+    }))
 }
 
 /// Writes an answer under its key.

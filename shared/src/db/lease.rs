@@ -12,7 +12,8 @@ use sea_orm::Value;
 /// [`DbError`] when the change fails.
 pub async fn take(db: &Database, name: &str, owner: &str, now: i64, until: i64) -> Result<bool, DbError> {
     retrying(|| async {
-        let sql = "UPDATE lease SET owner = ?, expires_at = ? WHERE name = ? AND (expires_at <= ? OR owner = ?)".to_owned();
+        let sql =
+            "UPDATE lease SET owner = ?, expires_at = ? WHERE name = ? AND (expires_at <= ? OR owner = ?)".to_owned();
         let values = vec![owner.into(), until.into(), name.into(), now.into(), owner.into()];
         if execute(&db.connection, sql, values).await? > 0 {
             return Ok(true);

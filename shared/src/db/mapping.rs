@@ -153,10 +153,9 @@ struct Name {
 /// [`DbError`] when the database cannot be asked.
 pub async fn visible_domains(db: &Database, scope: Scope) -> Result<Vec<String>, DbError> {
     let (sql, values) = match scope {
-        Scope::User(id) => (
-            "SELECT DISTINCT domain AS name FROM user_domain WHERE user_id = ? ORDER BY name",
-            vec![id.into()],
-        ),
+        Scope::User(id) => {
+            ("SELECT DISTINCT domain AS name FROM user_domain WHERE user_id = ? ORDER BY name", vec![id.into()])
+        }
         Scope::All => (
             "SELECT name FROM property WHERE listed AND caching UNION SELECT domain AS name FROM user_domain ORDER BY name",
             vec![],
@@ -214,11 +213,10 @@ pub async fn map_domains(
             execute(&tx, sql, vec![user_id.into(), cdn_id.into()]).await?;
         }
         for chunk in domains.chunks(500) {
-            let sql = format!("{insert} INTO user_domain (user_id, domain, cdn_id) VALUES {}", row_marks(chunk.len(), 3));
-            let values = chunk
-                .iter()
-                .flat_map(|domain| [user_id.into(), domain.as_str().into(), cdn_id.into()])
-                .collect();
+            let sql =
+                format!("{insert} INTO user_domain (user_id, domain, cdn_id) VALUES {}", row_marks(chunk.len(), 3));
+            let values =
+                chunk.iter().flat_map(|domain| [user_id.into(), domain.as_str().into(), cdn_id.into()]).collect();
             execute(&tx, sql, values).await?;
         }
         Ok(tx.commit().await?)

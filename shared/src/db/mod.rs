@@ -5,9 +5,9 @@
 //! layers see domain types only. Called by the API's handlers, the worker's jobs and the commands.
 
 use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, FromQueryResult, IsolationLevel, RuntimeErr, SqlErr, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait, Value,
+    AccessMode, ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    FromQueryResult, IsolationLevel, RuntimeErr, SqlErr, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait, Value,
 };
 use std::time::Duration;
 
@@ -51,7 +51,8 @@ impl From<DbErr> for DbError {
         }
         let text = error.to_string();
         // 1205 lock wait time-out, 1213 deadlock, 1020 record changed (MariaDB); 5 and 6 are SQLite's busy and locked.
-        let contended = ["1213 (40001)", "1205 (HY000)", "1020 (HY000)", "database is locked", "database table is locked"];
+        let contended =
+            ["1213 (40001)", "1205 (HY000)", "1020 (HY000)", "database is locked", "database table is locked"];
         if contended.iter().any(|mark| text.contains(mark)) {
             return Self::Contended(text);
         }
@@ -69,8 +70,12 @@ impl From<DbErr> for DbError {
 
 fn connection_is_gone(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Protocol(_) => true,
         // 1053 server shutdown in progress, 1040 too many connections, 1927 connection was killed.
         sqlx::Error::Database(cause) => {
             let text = cause.to_string();
@@ -91,11 +96,7 @@ impl Database {
     ///
     /// # Errors
     /// [`DbError::Unavailable`] when nothing answers there.
-    pub async fn connect(
-        url: &str,
-        max_connections: u32,
-        acquire: Duration,
-    ) -> Result<Self, DbError> {
+    pub async fn connect(url: &str, max_connections: u32, acquire: Duration) -> Result<Self, DbError> {
         let sqlite = url.starts_with("sqlite:");
         let mut options = ConnectOptions::new(if sqlite { sqlite_url(url)? } else { url.to_owned() });
         options
@@ -117,11 +118,8 @@ impl Database {
             pool.after_connect(|connection, _| {
                 Box::pin(async move {
                     // Row locks only on the rows that are changed: claims of several workers pass each other.
-                    sqlx::Executor::execute(
-                        connection,
-                        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-                    )
-                    .await?;
+                    sqlx::Executor::execute(connection, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+                        .await?;
                     Ok(())
                 })
             })
@@ -138,9 +136,9 @@ impl Database {
         Ok(self.connection.ping().await?)
     }
 
-    /// Gives all connections back. Queries that wait for one fail.
+    /// Gives all connections back. Queries that wait for one fail; one that is under way gets a moment.
     pub async fn close(&self) {
-        let _ = self.connection.close_by_ref().await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.connection.close_by_ref()).await;
     }
 
     /// The kind of database, as it calls itself.
@@ -209,11 +207,7 @@ async fn row<T: FromQueryResult>(
 }
 
 /// Runs a statement and returns how many rows it found.
-async fn execute(
-    on: &impl ConnectionTrait,
-    sql: String,
-    values: Vec<Value>,
-) -> Result<u64, DbError> {
+async fn execute(on: &impl ConnectionTrait, sql: String, values: Vec<Value>) -> Result<u64, DbError> {
     let statement = Statement::from_sql_and_values(on.get_database_backend(), sql, values);
     Ok(on.execute_raw(statement).await?.rows_affected())
 }

@@ -35,9 +35,11 @@ pub async fn take(db: &Database, job: &str, period: i64, owner: &str, now: i64) 
 pub async fn finish(db: &Database, job: &str, period: i64, message: Option<&str>, now: i64) -> Result<(), DbError> {
     let sql = "UPDATE schedule_run SET ended_at = ?, message = ? WHERE job = ? AND period = ?".to_owned();
     let message = message.map(super::task::cut);
-    retrying(|| execute(&db.connection, sql.clone(), vec![now.into(), message.clone().into(), job.into(), period.into()]))
-        .await
-        .map(drop)
+    retrying(|| {
+        execute(&db.connection, sql.clone(), vec![now.into(), message.clone().into(), job.into(), period.into()])
+    })
+    .await
+    .map(drop)
 }
 
 /// When the newest run of a job began, and when it ended if it did.

@@ -58,10 +58,7 @@ struct Applied {
 pub async fn status(db: &Database) -> Result<Vec<StepStatus>, DbError> {
     let applied = applied(db).await?;
     let known: BTreeSet<String> = known();
-    Ok(known
-        .union(&applied)
-        .map(|name| StepStatus { name: name.clone(), applied: applied.contains(name) })
-        .collect())
+    Ok(known.union(&applied).map(|name| StepStatus { name: name.clone(), applied: applied.contains(name) }).collect())
 }
 
 /// Compares the database with this program.
@@ -107,7 +104,6 @@ async fn applied(db: &Database) -> Result<BTreeSet<String>, DbError> {
     if rows::<Applied>(&db.connection, table.to_owned(), vec![]).await?.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let applied: Vec<Applied> =
-        rows(&db.connection, "SELECT version FROM seaql_migrations".to_owned(), vec![]).await?;
+    let applied: Vec<Applied> = rows(&db.connection, "SELECT version FROM seaql_migrations".to_owned(), vec![]).await?;
     Ok(applied.into_iter().map(|row| row.version).collect())
 }

@@ -10,7 +10,9 @@ use crate::db::task::cut;
 use crate::db::{Database, DbError, execute, marks, retrying, row, row_marks, rows};
 use crate::domain::task::{Verdict, Watched, percent};
 use crate::domain::{Kind, State, Step};
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Value};
+use sea_orm::{
+    ColumnTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Value,
+};
 use std::collections::BTreeMap;
 
 /// A share of a task that went with a request.
@@ -60,7 +62,8 @@ pub async fn record(db: &Database, owner: &str, new: &NewSubmission<'_>) -> Resu
                 row_marks(chunk.len(), 4)
             );
             let values = chunk.iter().flat_map(|share| {
-                let numbers = [share.first_url, share.url_count].map(|n| Value::from(i32::try_from(n).unwrap_or(i32::MAX)));
+                let numbers =
+                    [share.first_url, share.url_count].map(|n| Value::from(i32::try_from(n).unwrap_or(i32::MAX)));
                 [share.task_id.as_str().into(), id.into()].into_iter().chain(numbers)
             });
             execute(&tx, sql, values.collect()).await?;
@@ -74,7 +77,12 @@ pub async fn record(db: &Database, owner: &str, new: &NewSubmission<'_>) -> Resu
 }
 
 /// The shares of tasks whose lease is still held; their rows are locked.
-async fn owned_shares(db: &Database, tx: &DatabaseTransaction, owner: &str, shares: &[Share]) -> Result<Vec<Share>, DbError> {
+async fn owned_shares(
+    db: &Database,
+    tx: &DatabaseTransaction,
+    owner: &str,
+    shares: &[Share],
+) -> Result<Vec<Share>, DbError> {
     #[derive(FromQueryResult)]
     struct Id {
         id: String,
@@ -313,13 +321,8 @@ async fn write_verdicts(tx: &DatabaseTransaction, verdicts: &[(i64, Verdict)], n
             marks(ids.len())
         );
         let percent = Value::from(i32::from(percent));
-        let mut values = vec![
-            state.into(),
-            percent.clone(),
-            percent,
-            seen.then_some(now).into(),
-            message.map(cut).into(),
-        ];
+        let mut values =
+            vec![state.into(), percent.clone(), percent, seen.then_some(now).into(), message.map(cut).into()];
         values.extend(ids.into_iter().map(Value::from));
         execute(tx, sql, values).await?;
     }
@@ -349,7 +352,13 @@ struct Move {
 }
 
 /// Looks at all tasks that these requests serve and writes where they stand now.
-async fn move_tasks(db: &Database, tx: &DatabaseTransaction, submissions: &[i64], fetches: bool, now: i64) -> Result<bool, DbError> {
+async fn move_tasks(
+    db: &Database,
+    tx: &DatabaseTransaction,
+    submissions: &[i64],
+    fetches: bool,
+    now: i64,
+) -> Result<bool, DbError> {
     let sql = format!(
         "SELECT t.id AS task_id, t.kind, t.url_count, t.submitted_count, t.fetched_count, l.url_count AS part_urls, \
          s.percent AS part_percent, s.state AS part_state, s.message AS part_message \
@@ -401,10 +410,8 @@ async fn write_move(tx: &DatabaseTransaction, change: &Move, ids: &[&str], now: 
 fn next_move(parts: &[Part], fetches: bool) -> Move {
     let first = &parts[0];
     let unsigned = |value: i32| u32::try_from(value).unwrap_or(0);
-    let handed: Vec<(u32, u8)> = parts
-        .iter()
-        .map(|part| (unsigned(part.part_urls), u8::try_from(part.part_percent).unwrap_or(0)))
-        .collect();
+    let handed: Vec<(u32, u8)> =
+        parts.iter().map(|part| (unsigned(part.part_urls), u8::try_from(part.part_percent).unwrap_or(0))).collect();
     let fetched = (fetches && first.kind == Kind::Preload.as_str()).then_some(unsigned(first.fetched_count));
     let percent = percent(unsigned(first.url_count), &handed, fetched);
     let running = Move { percent, state: State::Running.as_str(), step: Step::Watch.as_str(), message: None };
@@ -414,7 +421,12 @@ fn next_move(parts: &[Part], fetches: bool) -> Move {
     }
     for bad in [State::Failed, State::Expired] {
         if let Some(part) = parts.iter().find(|part| part.part_state == bad.as_str()) {
-            return Move { state: bad.as_str(), step: Step::Ended.as_str(), message: part.part_message.clone(), ..running };
+            return Move {
+                state: bad.as_str(),
+                step: Step::Ended.as_str(),
+                message: part.part_message.clone(),
+                ..running
+            };
         }
     }
     if fetched.is_some() {

@@ -8,7 +8,7 @@
 use crate::db::entity::task;
 use crate::db::{Database, DbError, audit, execute, idempotency, marks, retrying, row_marks, rows};
 use crate::domain::{Kind, Scope, State, Step};
-use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, ColumnTrait, Value};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Value};
 
 /// Between two URLs in the stored list; no URL holds it.
 const URL_SEPARATOR: &str = "|";
@@ -167,7 +167,9 @@ pub async fn list(db: &Database, scope: Scope, filter: &TaskFilter) -> Result<Ve
     if matches!(scope, Scope::User(id) if id != filter.owner) {
         return Ok(Vec::new());
     }
-    let mut sql = "SELECT id, state, percent, urls, vendor_ids, message, created_at FROM task WHERE user_id = ? AND kind = ?".to_owned();
+    let mut sql =
+        "SELECT id, state, percent, urls, vendor_ids, message, created_at FROM task WHERE user_id = ? AND kind = ?"
+            .to_owned();
     let mut values: Vec<Value> = vec![filter.owner.into(), filter.kind.as_str().into()];
     if let Some(id) = &filter.task_id {
         sql.push_str(" AND id = ?");
@@ -368,7 +370,14 @@ pub async fn postpone(db: &Database, ids: &[String], owner: &str, message: &str,
 ///
 /// # Errors
 /// [`DbError`] when the change fails.
-pub async fn end(db: &Database, ids: &[String], owner: &str, state: State, message: &str, now: i64) -> Result<(), DbError> {
+pub async fn end(
+    db: &Database,
+    ids: &[String],
+    owner: &str,
+    state: State,
+    message: &str,
+    now: i64,
+) -> Result<(), DbError> {
     for chunk in ids.chunks(500) {
         let sql = format!(
             "UPDATE task SET state = ?, step = 'ended', lease_owner = NULL, message = ?, ended_at = ? WHERE id IN ({}) AND lease_owner = ?",
@@ -398,7 +407,13 @@ pub struct FetchProgress {
 ///
 /// # Errors
 /// [`DbError`] when the change fails.
-pub async fn note_fetch(db: &Database, id: &str, owner: &str, progress: &FetchProgress, now: i64) -> Result<bool, DbError> {
+pub async fn note_fetch(
+    db: &Database,
+    id: &str,
+    owner: &str,
+    progress: &FetchProgress,
+    now: i64,
+) -> Result<bool, DbError> {
     let (state, step, message, ended_at, lease) = match &progress.end {
         Some((state, message)) => (*state, Step::Ended, message.clone(), Some(now), None),
         None => (State::Running, Step::Fetch, None, None, Some(owner)),

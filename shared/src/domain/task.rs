@@ -167,10 +167,7 @@ pub fn settle(watched: &Watched, sighting: &Sighting, now: i64) -> Verdict {
 #[must_use]
 pub fn percent(url_count: u32, handed_over: &[(u32, u8)], fetched: Option<u32>) -> u8 {
     let total = u64::from(url_count.max(1));
-    let vendor: u64 = handed_over
-        .iter()
-        .map(|(urls, percent)| u64::from(*urls) * u64::from((*percent).min(100)))
-        .sum();
+    let vendor: u64 = handed_over.iter().map(|(urls, percent)| u64::from(*urls) * u64::from((*percent).min(100))).sum();
     let value = match fetched {
         None => vendor / total,
         Some(fetched) => (vendor + u64::from(fetched) * 100) / (2 * total),
@@ -184,7 +181,11 @@ pub fn percent(url_count: u32, handed_over: &[(u32, u8)], fetched: Option<u32>) 
 pub fn back_off(attempts: u32, jitter: f64) -> i64 {
     let base = 1_000_i64 << attempts.saturating_sub(1).min(9);
     let base = base.min(5 * MINUTE);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "at most 300,000, and a share of it")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "at most 300,000, and a share of it"
+    )]
     let extra = (base as f64 / 4.0 * jitter.clamp(0.0, 1.0)) as i64;
     base + extra
 }

@@ -63,10 +63,7 @@ impl Seen {
                 None => return Err(format!("property {} needs a scid", property.name)),
             }
         }
-        group
-            .children
-            .iter()
-            .try_for_each(|child| self.group(child))
+        group.children.iter().try_for_each(|child| self.group(child))
     }
 
     fn property(&mut self, property: &PropertyConfig) -> Result<(), String> {
@@ -80,12 +77,9 @@ impl Seen {
 }
 
 fn check_name(what: &str, name: &str) -> Result<(), String> {
-    let bad =
-        |character: char| character == '/' || character.is_whitespace() || character.is_control();
+    let bad = |character: char| character == '/' || character.is_whitespace() || character.is_control();
     if name.is_empty() || name.contains(bad) {
-        return Err(format!(
-            "{what} {name:?}: empty, or with a space or a slash"
-        ));
+        return Err(format!("{what} {name:?}: empty, or with a space or a slash"));
     }
     Ok(())
 }

@@ -166,8 +166,7 @@ impl Config {
     /// # Errors
     /// An unknown key, a bad value, or data that contradict each other; the text names the place.
     pub fn from_toml(text: &str) -> Result<Self, SimulatorError> {
-        let config: Self =
-            toml::from_str(text).map_err(|error| SimulatorError::Config(error.to_string()))?;
+        let config: Self = toml::from_str(text).map_err(|error| SimulatorError::Config(error.to_string()))?;
         config.validate()?;
         Ok(config)
     }
@@ -177,10 +176,8 @@ impl Config {
     /// # Errors
     /// As [`Config::from_toml`], and when the file cannot be read.
     pub fn load(path: &Path) -> Result<Self, SimulatorError> {
-        let text = std::fs::read_to_string(path).map_err(|source| SimulatorError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| SimulatorError::Read { path: path.to_owned(), source })?;
         Self::from_toml(&text)
     }
 
@@ -306,9 +303,7 @@ mod tests {
         assert!(refused(&format!("{key}{group}{group}")).contains("access group 5 is there twice"));
         assert!(refused(&format!("{key}{group}{property}")).contains("property p needs a scid"));
         let twice = format!("{property}scid = \"S\"\n");
-        assert!(
-            refused(&format!("{key}{group}{twice}{twice}")).contains("property p is there twice")
-        );
+        assert!(refused(&format!("{key}{group}{twice}{twice}")).contains("property p is there twice"));
     }
 
     #[test]

@@ -32,10 +32,7 @@ pub(super) fn key_xml(answer: &KeyAnswer<'_>, correlation: &str) -> String {
     let mut xml = Xml::default();
     xml.open("apikey", &[("id", &key.id)]);
     xml.text("apiCorrelationId", correlation);
-    xml.empty(
-        "assignedAccessGroup",
-        &[("id", &group_id), ("name", answer.group_name)],
-    );
+    xml.empty("assignedAccessGroup", &[("id", &group_id), ("name", answer.group_name)]);
     xml.empty("contact", &[("id", &key.id), ("name", &key.name)]);
     xml.empty("role", &[("id", ROLE_ID), ("name", &key.role)]);
     xml.text("status", "Active");
@@ -111,36 +108,21 @@ impl Registered {
     }
 }
 
-pub(super) fn registered_xml(
-    selection: &Selection<'_>,
-    correlation: &str,
-    registered: &Registered,
-) -> String {
+pub(super) fn registered_xml(selection: &Selection<'_>, correlation: &str, registered: &Registered) -> String {
     envelope_xml(selection, correlation, &|_, _| {}, &|xml, property| {
         xml.open("invalidations", &[]);
         for path in registered.paths.iter() {
-            xml.empty(
-                "invalidation",
-                &[("id", registered.id(property)), ("path", path)],
-            );
+            xml.empty("invalidation", &[("id", registered.id(property)), ("path", path)]);
         }
         xml.close("invalidations");
     })
 }
 
-pub(super) fn registered_json(
-    selection: &Selection<'_>,
-    correlation: &str,
-    registered: &Registered,
-) -> Value {
+pub(super) fn registered_json(selection: &Selection<'_>, correlation: &str, registered: &Registered) -> Value {
     envelope_json(selection, Some(correlation), &|property| {
         let id = registered.id(property);
         let paths = registered.paths.iter();
-        Some(
-            paths
-                .map(|path| json!({ "id": id, "path": path }))
-                .collect(),
-        )
+        Some(paths.map(|path| json!({ "id": id, "path": path })).collect())
     })
 }
 
@@ -153,10 +135,7 @@ pub(super) struct Lists {
 impl Lists {
     /// None if the element is to be left out.
     fn of(&self, property: &Property) -> Option<&[Listed]> {
-        let list = self
-            .by_property
-            .get(&property.index)
-            .map_or(&[][..], Vec::as_slice);
+        let list = self.by_property.get(&property.index).map_or(&[][..], Vec::as_slice);
         (!list.is_empty() || self.empty_list == EmptyList::Empty).then_some(list)
     }
 }
@@ -173,10 +152,7 @@ pub(super) fn list_xml(selection: &Selection<'_>, correlation: &str, lists: &Lis
         xml.open("invalidations", &[]);
         for listed in list {
             let percent = listed.percent.to_string();
-            xml.open(
-                "invalidation",
-                &[("id", &listed.id), ("percentComplete", &percent)],
-            );
+            xml.open("invalidation", &[("id", &listed.id), ("percentComplete", &percent)]);
             xml.open("paths", &[]);
             for path in listed.paths.iter() {
                 xml.text("path", path);
@@ -197,9 +173,7 @@ pub(super) fn list_json(selection: &Selection<'_>, correlation: &str, lists: &Li
                 "paths": &*listed.paths,
             })
         };
-        lists
-            .of(property)
-            .map(|list| list.iter().map(entry).collect())
+        lists.of(property).map(|list| list.iter().map(entry).collect())
     })
 }
 
@@ -213,13 +187,7 @@ fn envelope_xml(
     in_property: InProperty<'_>,
 ) -> String {
     let mut xml = Xml::default();
-    group_xml(
-        &mut xml,
-        selection,
-        Some(correlation),
-        in_service,
-        in_property,
-    );
+    group_xml(&mut xml, selection, Some(correlation), in_service, in_property);
     xml.finish()
 }
 
@@ -231,10 +199,7 @@ fn group_xml(
     in_property: InProperty<'_>,
 ) {
     let id = selection.group.id.to_string();
-    xml.open(
-        "accessGroup",
-        &[("id", &id), ("name", &selection.group.name)],
-    );
+    xml.open("accessGroup", &[("id", &id), ("name", &selection.group.name)]);
     if let Some(correlation) = correlation {
         xml.text("apiCorrelationId", correlation);
     }
@@ -277,19 +242,11 @@ fn properties_xml(xml: &mut Xml, properties: &[&Property], in_property: InProper
 type InvalidationsOf<'w> = &'w dyn Fn(&Property) -> Option<Vec<Value>>;
 
 /// The envelope mirrored in JSON, under the one member `accessGroup`.
-fn envelope_json(
-    selection: &Selection<'_>,
-    correlation: Option<&str>,
-    of: InvalidationsOf<'_>,
-) -> Value {
+fn envelope_json(selection: &Selection<'_>, correlation: Option<&str>, of: InvalidationsOf<'_>) -> Value {
     json!({ "accessGroup": group_json(selection, correlation, of) })
 }
 
-fn group_json(
-    selection: &Selection<'_>,
-    correlation: Option<&str>,
-    of: InvalidationsOf<'_>,
-) -> Value {
+fn group_json(selection: &Selection<'_>, correlation: Option<&str>, of: InvalidationsOf<'_>) -> Value {
     let group = selection.group;
     let mut value = json!({
         "id": group.id,

@@ -71,11 +71,7 @@ impl Route {
     pub(super) fn of(method: &Method, path: &str) -> Self {
         let get = method == Method::GET;
         let whole = path.strip_suffix('/').unwrap_or(path);
-        let to = |operation, scope, allowed| Self {
-            operation,
-            scope,
-            allowed,
-        };
+        let to = |operation, scope, allowed| Self { operation, scope, allowed };
         match whole {
             "/key/v1.0" => return to(Operation::Key, None, get),
             "/accessGroups/v1.0" => return to(Operation::AccessGroups, None, get),
@@ -86,11 +82,7 @@ impl Route {
         }
         if let Some(scope) = whole.strip_prefix("/invalidations/v1.0/").and_then(scope) {
             let post = method == Method::POST;
-            let operation = if post {
-                Operation::Invalidate
-            } else {
-                Operation::Invalidations
-            };
+            let operation = if post { Operation::Invalidate } else { Operation::Invalidations };
             return to(operation, Some(scope), get || post);
         }
         to(Operation::Unknown, None, true)
@@ -99,19 +91,12 @@ impl Route {
 
 /// Reads `AG`, `AG/SCID` or `AG/SCID/NI`.
 fn scope(text: &str) -> Option<Scope> {
-    let parts: Vec<String> = text
-        .split('/')
-        .map(percent_decoded)
-        .collect::<Option<_>>()?;
+    let parts: Vec<String> = text.split('/').map(percent_decoded).collect::<Option<_>>()?;
     if parts.len() > 3 || parts.iter().any(String::is_empty) {
         return None;
     }
     let mut parts = parts.into_iter();
-    Some(Scope {
-        group: parts.next()?,
-        scid: parts.next(),
-        property: parts.next(),
-    })
+    Some(Scope { group: parts.next()?, scid: parts.next(), property: parts.next() })
 }
 
 /// None for a broken escape and for bytes that are no UTF-8.
@@ -134,9 +119,7 @@ fn percent_decoded(text: &str) -> Option<String> {
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 /// A request that is not answered with data.
@@ -148,10 +131,7 @@ pub(super) struct Refused {
 
 impl Refused {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-        }
+        Self { status, message: message.into() }
     }
 
     pub(super) fn forbidden(message: impl Into<String>) -> Self {
@@ -169,11 +149,7 @@ mod tests {
     }
 
     fn scope(group: &str, scid: Option<&str>, property: Option<&str>) -> Option<Scope> {
-        Some(Scope {
-            group: group.to_owned(),
-            scid: scid.map(str::to_owned),
-            property: property.map(str::to_owned),
-        })
+        Some(Scope { group: group.to_owned(), scid: scid.map(str::to_owned), property: property.map(str::to_owned) })
     }
 
     #[test]
@@ -209,10 +185,7 @@ mod tests {
     #[test]
     fn the_method_decides_between_asking_and_listing() {
         let path = "/invalidations/v1.0/1/S/n";
-        assert_eq!(
-            Route::of(&Method::POST, path).operation,
-            Operation::Invalidate
-        );
+        assert_eq!(Route::of(&Method::POST, path).operation, Operation::Invalidate);
         assert!(!Route::of(&Method::DELETE, path).allowed);
         assert!(!Route::of(&Method::POST, "/key/v1.0").allowed);
     }

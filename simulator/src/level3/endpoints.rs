@@ -22,16 +22,10 @@ impl Level3 {
     pub(super) fn dispatch(&self, mut visit: Visit<'_, '_>) -> Result<Reply, Refused> {
         let call = visit.call;
         if call.route.operation == Operation::Unknown {
-            return Err(Refused::new(
-                StatusCode::NOT_FOUND,
-                "There is no such resource",
-            ));
+            return Err(Refused::new(StatusCode::NOT_FOUND, "There is no such resource"));
         }
         if !call.route.allowed {
-            return Err(Refused::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "The method is not allowed",
-            ));
+            return Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed"));
         }
         let key = self.authenticate(call)?;
         let format = accepted(call)?;
@@ -47,16 +41,8 @@ impl Level3 {
                 let selection = self.select(key, call, true)?;
                 let registered = self.invalidate(key, &selection, &mut visit)?;
                 Ok(match format {
-                    Format::Xml => xml_reply(answers::registered_xml(
-                        &selection,
-                        &correlation,
-                        &registered,
-                    )),
-                    Format::Json => json_reply(&answers::registered_json(
-                        &selection,
-                        &correlation,
-                        &registered,
-                    )),
+                    Format::Xml => xml_reply(answers::registered_xml(&selection, &correlation, &registered)),
+                    Format::Json => json_reply(&answers::registered_json(&selection, &correlation, &registered)),
                 })
             }
             Operation::Invalidations => {
@@ -64,45 +50,27 @@ impl Level3 {
                 let lists = self.lists(&selection, visit.forgetful);
                 Ok(match format {
                     Format::Xml => xml_reply(answers::list_xml(&selection, &correlation, &lists)),
-                    Format::Json => {
-                        json_reply(&answers::list_json(&selection, &correlation, &lists))
-                    }
+                    Format::Json => json_reply(&answers::list_json(&selection, &correlation, &lists)),
                 })
             }
-            Operation::Edge | Operation::Unknown => Err(Refused::new(
-                StatusCode::NOT_FOUND,
-                "There is no such resource",
-            )),
+            Operation::Edge | Operation::Unknown => {
+                Err(Refused::new(StatusCode::NOT_FOUND, "There is no such resource"))
+            }
         }
     }
 
     fn authenticate(&self, call: &Call) -> Result<&Key, Refused> {
         let refused = |refusal: signature::Refusal| Refused::forbidden(refusal.to_string());
-        let (id, _) = signature::credentials(&call.headers)
-            .ok_or_else(|| refused(signature::Refusal::NoAuthorization))?;
-        let key = self
-            .keys
-            .get(id)
-            .ok_or_else(|| refused(signature::Refusal::UnknownKey))?;
+        let (id, _) =
+            signature::credentials(&call.headers).ok_or_else(|| refused(signature::Refusal::NoAuthorization))?;
+        let key = self.keys.get(id).ok_or_else(|| refused(signature::Refusal::UnknownKey))?;
         let now = self.stage.clock.wall();
-        signature::check(
-            &key.config.secret,
-            &call.headers,
-            call.method.as_str(),
-            &call.path,
-            now,
-        )
-        .map_err(refused)?;
+        signature::check(&key.config.secret, &call.headers, call.method.as_str(), &call.path, now).map_err(refused)?;
         Ok(key)
     }
 
     /// What the scope names, if the key may see it. A group that does not exist is a group that the key may not see.
-    fn select(
-        &self,
-        key: &Key,
-        call: &Call,
-        with_children: bool,
-    ) -> Result<Selection<'_>, Refused> {
+    fn select(&self, key: &Key, call: &Call, with_children: bool) -> Result<Selection<'_>, Refused> {
         let outside = || Refused::forbidden("The key has no access to this access group");
         let scope = call.route.scope.as_ref().ok_or_else(outside)?;
         let id = scope.group.parse().map_err(|_| outside())?;
@@ -112,12 +80,7 @@ impl Level3 {
         }
         self.tree
             .select(group, scope, with_children)
-            .ok_or_else(|| {
-                Refused::new(
-                    StatusCode::NOT_FOUND,
-                    "There is no such service or property",
-                )
-            })
+            .ok_or_else(|| Refused::new(StatusCode::NOT_FOUND, "There is no such service or property"))
     }
 
     fn own_group(&self, key: &Key) -> Result<&Group, Refused> {
@@ -127,9 +90,7 @@ impl Level3 {
 
     fn key(&self, key: &Key, correlation: &str) -> Result<Reply, Refused> {
         let tomorrow = self.stage.clock.now().date_naive() + Days::new(1);
-        let next_top_up = tomorrow
-            .and_time(NaiveTime::MIN)
-            .format("%Y-%m-%d %H:%M:%S +0000");
+        let next_top_up = tomorrow.and_time(NaiveTime::MIN).format("%Y-%m-%d %H:%M:%S +0000");
         let answer = KeyAnswer {
             key: &key.config,
             group_name: &self.own_group(key)?.name,
@@ -139,12 +100,7 @@ impl Level3 {
         Ok(xml_reply(answers::key_xml(&answer, correlation)))
     }
 
-    fn access_groups(
-        &self,
-        key: &Key,
-        format: Format,
-        correlation: &str,
-    ) -> Result<Reply, Refused> {
+    fn access_groups(&self, key: &Key, format: Format, correlation: &str) -> Result<Reply, Refused> {
         let group = self.own_group(key)?;
         Ok(match format {
             Format::Xml => xml_reply(answers::access_groups_xml(&self.tree, group, correlation)),
@@ -182,14 +138,9 @@ impl Level3 {
         }
         let take = |credits: u64| Some(credits.saturating_sub(1));
         // The closure always answers something, so this cannot fail.
-        let _ = key
-            .credits
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        let _ = key.credits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
         visit.flight.note(|entry| entry.registered = true);
-        Ok(Registered {
-            ids,
-            paths: Arc::clone(paths),
-        })
+        Ok(Registered { ids, paths: Arc::clone(paths) })
     }
 
     fn lists(&self, selection: &Selection<'_>, forgetful: bool) -> Lists {
@@ -202,10 +153,7 @@ impl Level3 {
                 by_property.insert(property.index, invalidations.list(property.index, now_ms));
             }
         }
-        Lists {
-            by_property,
-            empty_list: self.empty_list,
-        }
+        Lists { by_property, empty_list: self.empty_list }
     }
 
     fn correlation(&self) -> String {
@@ -219,12 +167,7 @@ fn accepted(call: &Call) -> Result<Format, Refused> {
     let xml_only = matches!(call.route.operation, Operation::Key | Operation::Services);
     call.format
         .filter(|format| *format == Format::Xml || !xml_only)
-        .ok_or_else(|| {
-            Refused::new(
-                StatusCode::NOT_ACCEPTABLE,
-                "The Accept header is not acceptable",
-            )
-        })
+        .ok_or_else(|| Refused::new(StatusCode::NOT_ACCEPTABLE, "The Accept header is not acceptable"))
 }
 
 fn xml_reply(body: String) -> Reply {

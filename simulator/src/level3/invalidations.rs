@@ -103,13 +103,7 @@ mod tests {
 
     fn register(invalidations: &mut Invalidations, now_ms: i64) -> Arc<str> {
         let paths: Arc<[String]> = Arc::new(["/a".to_owned()]);
-        let order = Order {
-            group_id: 12345,
-            actor: "9774",
-            property: 0,
-            property_number: 13776,
-            paths: &paths,
-        };
+        let order = Order { group_id: 12345, actor: "9774", property: 0, property_number: 13776, paths: &paths };
         invalidations.register(&order, now_ms)
     }
 
@@ -118,9 +112,8 @@ mod tests {
         let mut invalidations = Invalidations::new(1, 10);
         let first = register(&mut invalidations, 1_295_308_738_596);
         assert_eq!(&*first, "AG_12345/9774@12345-13776-1295308738596");
-        let ids: HashSet<_> = (0..1000)
-            .map(|step| register(&mut invalidations, 1_295_308_738_596 + step / 100))
-            .collect();
+        let ids: HashSet<_> =
+            (0..1000).map(|step| register(&mut invalidations, 1_295_308_738_596 + step / 100)).collect();
         assert_eq!(ids.len(), 1000);
         assert!(!ids.contains(&first));
     }
@@ -141,9 +134,7 @@ mod tests {
     #[test]
     fn the_list_holds_the_last_100_requests() {
         let mut invalidations = Invalidations::new(1, 10);
-        let ids: Vec<_> = (0..101)
-            .map(|now| register(&mut invalidations, now))
-            .collect();
+        let ids: Vec<_> = (0..101).map(|now| register(&mut invalidations, now)).collect();
         let listed = invalidations.list(0, 200);
         assert_eq!(listed.len(), 100);
         assert_eq!(listed[0].id, ids[1]);

@@ -68,22 +68,12 @@ struct Visit<'v, 'r> {
 impl Level3 {
     pub(crate) fn new(config: &Config, stage: Arc<Stage>) -> Self {
         let tree = Tree::new(config);
-        let key = |config: &KeyConfig| Key {
-            config: config.clone(),
-            credits: AtomicU64::new(config.credits),
-        };
+        let key = |config: &KeyConfig| Key { config: config.clone(), credits: AtomicU64::new(config.credits) };
         Self {
             stage,
-            keys: config
-                .keys
-                .iter()
-                .map(|config| (config.id.clone(), key(config)))
-                .collect(),
+            keys: config.keys.iter().map(|config| (config.id.clone(), key(config))).collect(),
             empty_list: config.empty_list,
-            invalidations: Mutex::new(Invalidations::new(
-                tree.property_count(),
-                config.invalidation_seconds,
-            )),
+            invalidations: Mutex::new(Invalidations::new(tree.property_count(), config.invalidation_seconds)),
             correlations: AtomicU64::new(0),
             tree,
         }
@@ -94,13 +84,7 @@ impl Level3 {
         let call = Call::new(&request);
         let operation = call.route.operation;
         let time_ms = self.stage.clock.now_ms();
-        let mut entry = RequestEntry::new(
-            operation,
-            time_ms,
-            call.method.as_str(),
-            &call.path,
-            &call.query,
-        );
+        let mut entry = RequestEntry::new(operation, time_ms, call.method.as_str(), &call.path, &call.query);
         entry.property = call.property().map(str::to_owned);
         entry.key_id = signature::credentials(&call.headers).map(|(id, _)| id.to_owned());
         let mut flight = self.stage.record.begin(entry);
@@ -115,9 +99,7 @@ impl Level3 {
         let visit = Visit {
             call: &call,
             paths: &paths,
-            forgetful: fault
-                .as_ref()
-                .is_some_and(|fault| fault.kind == FaultKind::Forget),
+            forgetful: fault.as_ref().is_some_and(|fault| fault.kind == FaultKind::Forget),
             flight: &mut flight,
         };
         let response = match &fault {
@@ -152,17 +134,14 @@ impl Level3 {
 
     fn reply(&self, visit: Visit<'_, '_>) -> Reply {
         let call = visit.call;
-        self.dispatch(visit)
-            .unwrap_or_else(|refused| error(call, refused.status, &refused.message))
+        self.dispatch(visit).unwrap_or_else(|refused| error(call, refused.status, &refused.message))
     }
 }
 
 async fn read_body(request: Request) -> Result<Bytes, Refused> {
     let read = request.into_body().into_bytes_limit(MAX_BODY).await;
     read.map_err(|error| match error {
-        ReadBodyError::PayloadTooLarge => {
-            Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large")
-        }
+        ReadBodyError::PayloadTooLarge => Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
         other => Refused::new(StatusCode::BAD_REQUEST, other.to_string()),
     })
 }

@@ -24,15 +24,8 @@ struct JsonBody {
 
 /// The paths of a body, in the form that its Content-Type names.
 pub(super) fn parse_paths(headers: &HeaderMap, body: &[u8]) -> Result<Vec<String>, String> {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let media_type = content_type
-        .unwrap_or("")
-        .split(';')
-        .next()
-        .unwrap_or("")
-        .trim();
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = content_type.unwrap_or("").split(';').next().unwrap_or("").trim();
     match media_type.to_ascii_lowercase().as_str() {
         "text/xml" | "application/xml" => {
             let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
@@ -40,29 +33,20 @@ pub(super) fn parse_paths(headers: &HeaderMap, body: &[u8]) -> Result<Vec<String
         }
         "text/json" | "application/json" => {
             let parsed: Result<JsonBody, _> = serde_json::from_slice(body);
-            parsed
-                .map(|body| body.paths)
-                .map_err(|error| error.to_string())
+            parsed.map(|body| body.paths).map_err(|error| error.to_string())
         }
-        other => Err(format!(
-            "The Content-Type {other:?} is neither XML nor JSON"
-        )),
+        other => Err(format!("The Content-Type {other:?} is neither XML nor JSON")),
     }
 }
 
 /// The rules for the paths of one request.
 pub(super) fn check_paths(paths: &[String]) -> Result<(), String> {
     if paths.is_empty() || paths.len() > MAX_PATHS {
-        return Err(format!(
-            "{} paths: there must be 1 to {MAX_PATHS}",
-            paths.len()
-        ));
+        return Err(format!("{} paths: there must be 1 to {MAX_PATHS}", paths.len()));
     }
     let bad = |path: &&String| !path.starts_with('/') || path.contains(char::is_control);
     match paths.iter().find(bad) {
-        Some(path) => Err(format!(
-            "The path {path:?} does not begin with a slash or is not printable"
-        )),
+        Some(path) => Err(format!("The path {path:?} does not begin with a slash or is not printable")),
         None => Ok(()),
     }
 }
@@ -102,18 +86,10 @@ fn parse_xml(text: &str) -> Result<Vec<String>, String> {
     loop {
         let event = reader.read_event().map_err(|error| error.to_string())?;
         match (event, place) {
-            (Event::Start(tag), Place::Before) if tag.name().as_ref() == "paths" => {
-                place = Place::InPaths
-            }
-            (Event::Empty(tag), Place::Before) if tag.name().as_ref() == "paths" => {
-                place = Place::After
-            }
-            (Event::Start(tag), Place::InPaths) if tag.name().as_ref() == "path" => {
-                place = Place::InPath
-            }
-            (Event::Empty(tag), Place::InPaths) if tag.name().as_ref() == "path" => {
-                paths.push(String::new())
-            }
+            (Event::Start(tag), Place::Before) if tag.name().as_ref() == "paths" => place = Place::InPaths,
+            (Event::Empty(tag), Place::Before) if tag.name().as_ref() == "paths" => place = Place::After,
+            (Event::Start(tag), Place::InPaths) if tag.name().as_ref() == "path" => place = Place::InPath,
+            (Event::Empty(tag), Place::InPaths) if tag.name().as_ref() == "path" => paths.push(String::new()),
             (Event::End(_), Place::InPath) => {
                 paths.push(std::mem::take(&mut path));
                 place = Place::InPaths;
@@ -131,16 +107,12 @@ fn parse_xml(text: &str) -> Result<Vec<String>, String> {
 }
 
 fn push_reference(path: &mut String, reference: &BytesRef<'_>) -> Result<(), String> {
-    if let Some(character) = reference
-        .resolve_char_ref()
-        .map_err(|error| error.to_string())?
-    {
+    if let Some(character) = reference.resolve_char_ref().map_err(|error| error.to_string())? {
         path.push(character);
         return Ok(());
     }
     let name = reference.xml10_content();
-    let text =
-        resolve_xml_entity(&name).ok_or_else(|| format!("The entity {name} is not known"))?;
+    let text = resolve_xml_entity(&name).ok_or_else(|| format!("The entity {name} is not known"))?;
     path.push_str(text);
     Ok(())
 }
@@ -153,20 +125,14 @@ mod tests {
 
     fn parse(content_type: &str, body: &str) -> Result<Vec<String>, String> {
         let mut headers = HeaderMap::new();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_str(content_type).unwrap(),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(content_type).unwrap());
         parse_paths(&headers, body.as_bytes())
     }
 
     #[test]
     fn both_forms_of_body_are_read() {
         let xml = "<?xml version=\"1.0\"?>\n<paths>\n <path>/a&amp;b?c=&#60;&quot;</path><path><![CDATA[/d<&]]></path>\n</paths>";
-        assert_eq!(
-            parse("text/xml; charset=utf-8", xml).unwrap(),
-            ["/a&b?c=<\"", "/d<&"]
-        );
+        assert_eq!(parse("text/xml; charset=utf-8", xml).unwrap(), ["/a&b?c=<\"", "/d<&"]);
         let json = r#"{"paths":["/a","/b/*"]}"#;
         assert_eq!(parse("application/json", json).unwrap(), ["/a", "/b/*"]);
         assert_eq!(parse("TEXT/JSON", json).unwrap(), ["/a", "/b/*"]);
@@ -186,10 +152,7 @@ mod tests {
             ("text/xml", "<paths><path>/a<b/></path></paths>"),
             ("text/xml", "<paths>/a</paths>"),
             ("text/xml", "<paths></paths><paths></paths>"),
-            (
-                "text/xml",
-                "<!DOCTYPE p [<!ENTITY e \"x\">]><paths><path>/&e;</path></paths>",
-            ),
+            ("text/xml", "<!DOCTYPE p [<!ENTITY e \"x\">]><paths><path>/&e;</path></paths>"),
             ("text/xml", "<paths><path>/&e;</path></paths>"),
             ("text/json", r#"{"paths":"/a"}"#),
             ("text/json", r#"{"path":["/a"]}"#),
@@ -212,24 +175,11 @@ mod tests {
 
     #[test]
     fn the_query_is_checked() {
-        for good in [
-            "",
-            "force=true&ignoreCase=0",
-            "force=1",
-            "notification=a@b.c,d%40e.f",
-            "other=1",
-        ] {
+        for good in ["", "force=true&ignoreCase=0", "force=1", "notification=a@b.c,d%40e.f", "other=1"] {
             assert!(check_query(good).is_ok(), "{good}");
         }
         let long = format!("notification=a@b.c{}", "x".repeat(246));
-        for bad in [
-            "force=yes",
-            "force=",
-            "ignoreCase=2",
-            "notification=nobody",
-            "notification=",
-            &long,
-        ] {
+        for bad in ["force=yes", "force=", "ignoreCase=2", "notification=nobody", "notification=", &long] {
             assert!(check_query(bad).is_err(), "{bad}");
         }
     }

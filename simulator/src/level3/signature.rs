@@ -57,11 +57,7 @@ pub(super) fn check(
     let md5 = raw(headers, &CONTENT_MD5);
     let fields = [date, path.as_bytes(), content_type, verb.as_bytes(), md5];
     let expected = signature(secret, fields).ok_or(Refusal::WrongSignature)?;
-    if bool::from(expected.as_bytes().ct_eq(claimed.as_bytes())) {
-        Ok(())
-    } else {
-        Err(Refusal::WrongSignature)
-    }
+    if bool::from(expected.as_bytes().ct_eq(claimed.as_bytes())) { Ok(()) } else { Err(Refusal::WrongSignature) }
 }
 
 /// Signs the five fields, which are joined by line feeds. None only if the secret could be no key at all.
@@ -84,9 +80,7 @@ fn parse_date(text: &str) -> Option<DateTime<Utc>> {
         "GMT" | "UTC" | "UT" | "Z" => "+0000",
         other => other,
     };
-    DateTime::parse_from_str(&format!("{time} {offset}"), "%d %b %Y %H:%M:%S %z")
-        .ok()
-        .map(|date| date.to_utc())
+    DateTime::parse_from_str(&format!("{time} {offset}"), "%d %b %Y %H:%M:%S %z").ok().map(|date| date.to_utc())
 }
 
 #[cfg(test)]
@@ -126,51 +120,17 @@ mod tests {
         let (xml, json) = ("text/xml", "application/json");
         for (verb, path, content_type, md5, expected) in [
             ("GET", "/key/v1.0", xml, "", "fuVlvLnqeb/83KEmjb5t1J5qzds="),
-            (
-                "GET",
-                "/accessGroups/v1.0/",
-                "text/json",
-                "",
-                "n99LqIPtHBX8ECNzEHfa2/3srKk=",
-            ),
-            (
-                "GET",
-                "/services/cdn/v1.0/12345",
-                xml,
-                "",
-                "meYpFymzbwclf1Ih4u4KGKkDHlI=",
-            ),
+            ("GET", "/accessGroups/v1.0/", "text/json", "", "n99LqIPtHBX8ECNzEHfa2/3srKk="),
+            ("GET", "/services/cdn/v1.0/12345", xml, "", "meYpFymzbwclf1Ih4u4KGKkDHlI="),
             ("GET", usage, xml, "", "hA+6Schtz2ASM02QA8UEN31pOQg="),
             ("POST", property, xml, "", "jmD8VB/9ZQKKFHL/qoKGTQ6wOAs="),
-            (
-                "POST",
-                property,
-                xml,
-                md5_hex,
-                "qfhYSuWCWzwPBrmysQ40xNVWa6o=",
-            ),
-            (
-                "POST",
-                property,
-                xml,
-                md5_base64,
-                "TvjW1FgENJCJDAue9KCWn3FL+mk=",
-            ),
-            (
-                "POST",
-                property,
-                json,
-                md5_json,
-                "8jYBYKzccJKmrAuC2jZP6RZ0mvs=",
-            ),
+            ("POST", property, xml, md5_hex, "qfhYSuWCWzwPBrmysQ40xNVWa6o="),
+            ("POST", property, xml, md5_base64, "TvjW1FgENJCJDAue9KCWn3FL+mk="),
+            ("POST", property, json, md5_json, "8jYBYKzccJKmrAuC2jZP6RZ0mvs="),
         ] {
             let now = at("2016-08-04T08:00:00Z");
             let good = headers(DATE, content_type, md5, expected);
-            assert_eq!(
-                check(SECRET, &good, verb, path, now),
-                Ok(()),
-                "{verb} {path} {md5}"
-            );
+            assert_eq!(check(SECRET, &good, verb, path, now), Ok(()), "{verb} {path} {md5}");
             let wrong = Err(Refusal::WrongSignature);
             assert_eq!(check("SECONDsecret01234567", &good, verb, path, now), wrong);
             assert_eq!(check(SECRET, &good, "PUT", path, now), wrong);
@@ -204,12 +164,7 @@ mod tests {
         ] {
             assert_eq!(parse_date(text), Some(at("2016-08-04T08:00:00Z")), "{text}");
         }
-        for text in [
-            "",
-            "yesterday",
-            "Thu, 04 Aug 2016 08:00:00",
-            "2016-08-04T08:00:00Z",
-        ] {
+        for text in ["", "yesterday", "Thu, 04 Aug 2016 08:00:00", "2016-08-04T08:00:00Z"] {
             assert_eq!(parse_date(text), None, "{text}");
         }
     }
@@ -231,9 +186,6 @@ mod tests {
     fn a_missing_date_is_named() {
         let headers = headers("", "text/xml", "", "x");
         let now = at("2016-08-04T08:00:00Z");
-        assert_eq!(
-            check(SECRET, &headers, "GET", "/", now),
-            Err(Refusal::NoDate)
-        );
+        assert_eq!(check(SECRET, &headers, "GET", "/", now), Err(Refusal::NoDate));
     }
 }

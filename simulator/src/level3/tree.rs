@@ -73,10 +73,7 @@ pub(super) struct Selection<'t> {
 impl<'t> Selection<'t> {
     /// All properties, those of groups below included.
     pub(super) fn properties(&self) -> Vec<&'t Property> {
-        let in_services = self
-            .services
-            .iter()
-            .flat_map(|(_, properties)| properties.iter().copied());
+        let in_services = self.services.iter().flat_map(|(_, properties)| properties.iter().copied());
         let mut all: Vec<&'t Property> = in_services.chain(self.direct.iter().copied()).collect();
         for child in &self.children {
             all.extend(child.properties());
@@ -135,12 +132,7 @@ impl Tree {
     }
 
     /// What a scope within a group names; none if there is no such service or property.
-    pub(super) fn select<'t>(
-        &'t self,
-        group: &'t Group,
-        scope: &Scope,
-        with_children: bool,
-    ) -> Option<Selection<'t>> {
+    pub(super) fn select<'t>(&'t self, group: &'t Group, scope: &Scope, with_children: bool) -> Option<Selection<'t>> {
         match (&scope.scid, &scope.property) {
             (None, _) => Some(self.select_group(group, with_children)),
             (Some(scid), None) => self.select_service(group, scid),
@@ -153,15 +145,9 @@ impl Tree {
         Selection {
             group,
             resource: format!("/{}", group.id),
-            services: group
-                .services
-                .iter()
-                .map(|service| self.whole(service))
-                .collect(),
+            services: group.services.iter().map(|service| self.whole(service)).collect(),
             direct: self.all(&group.direct),
-            children: children
-                .map(|child| self.select_group(child, true))
-                .collect(),
+            children: children.map(|child| self.select_group(child, true)).collect(),
         }
     }
 
@@ -179,27 +165,16 @@ impl Tree {
         })
     }
 
-    fn select_property<'t>(
-        &'t self,
-        group: &'t Group,
-        scid: &str,
-        name: &str,
-    ) -> Option<Selection<'t>> {
+    fn select_property<'t>(&'t self, group: &'t Group, scid: &str, name: &str) -> Option<Selection<'t>> {
         let property = &self.properties[*self.property_by_name.get(name)?];
         if property.scid != scid || self.groups[property.group].id != group.id {
             return None;
         }
-        let service = property
-            .service
-            .map(|index| (&group.services[index], vec![property]));
+        let service = property.service.map(|index| (&group.services[index], vec![property]));
         Some(Selection {
             group,
             resource: property.resource(),
-            direct: if service.is_none() {
-                vec![property]
-            } else {
-                Vec::new()
-            },
+            direct: if service.is_none() { vec![property] } else { Vec::new() },
             services: service.into_iter().collect(),
             children: Vec::new(),
         })
@@ -210,10 +185,7 @@ impl Tree {
     }
 
     fn all(&self, indices: &[usize]) -> Vec<&Property> {
-        indices
-            .iter()
-            .map(|&index| &self.properties[index])
-            .collect()
+        indices.iter().map(|&index| &self.properties[index]).collect()
     }
 
     fn add_group(&mut self, config: &AccessGroupConfig, parent: Option<usize>) -> usize {
@@ -229,9 +201,7 @@ impl Tree {
             direct: Vec::new(),
         });
         for (place, service) in config.services.iter().enumerate() {
-            let add = |property| {
-                self.add_property(property, config.id, index, &service.scid, Some(place))
-            };
+            let add = |property| self.add_property(property, config.id, index, &service.scid, Some(place));
             let properties = service.properties.iter().map(add).collect();
             self.groups[index].services.push(Service {
                 scid: service.scid.clone(),
@@ -280,59 +250,31 @@ impl Tree {
 mod tests {
     use super::*;
 
-    fn names(
-        tree: &Tree,
-        group: u64,
-        scid: Option<&str>,
-        property: Option<&str>,
-    ) -> Option<Vec<String>> {
-        let scope = Scope {
-            group: group.to_string(),
-            scid: scid.map(str::to_owned),
-            property: property.map(str::to_owned),
-        };
+    fn names(tree: &Tree, group: u64, scid: Option<&str>, property: Option<&str>) -> Option<Vec<String>> {
+        let scope =
+            Scope { group: group.to_string(), scid: scid.map(str::to_owned), property: property.map(str::to_owned) };
         let selection = tree.select(tree.group_by_id(group)?, &scope, true)?;
         let properties = selection.properties();
-        Some(
-            properties
-                .iter()
-                .map(|property| property.name.clone())
-                .collect(),
-        )
+        Some(properties.iter().map(|property| property.name.clone()).collect())
     }
 
     #[test]
     fn a_scope_names_a_group_with_all_below_a_service_or_a_property() {
         let tree = Tree::new(&Config::demo());
         assert_eq!(names(&tree, 12345, None, None).unwrap().len(), 7);
-        assert_eq!(
-            names(&tree, 12345, Some("BBBN56789"), None).unwrap().len(),
-            4
-        );
+        assert_eq!(names(&tree, 12345, Some("BBBN56789"), None).unwrap().len(), 4);
         let one = Some(vec!["a.example.com".to_owned()]);
-        assert_eq!(
-            names(&tree, 12346, Some("BBKN17110"), Some("a.example.com")),
-            one
-        );
+        assert_eq!(names(&tree, 12346, Some("BBKN17110"), Some("a.example.com")), one);
         let live = Some(vec!["sample-live".to_owned()]);
         assert_eq!(names(&tree, 12345, Some("BBBN10111"), None), live);
-        assert_eq!(
-            names(&tree, 12345, Some("BBBN10111"), Some("sample-live")),
-            live
-        );
+        assert_eq!(names(&tree, 12345, Some("BBBN10111"), Some("sample-live")), live);
     }
 
     #[test]
     fn a_property_is_found_only_under_its_own_group_and_service() {
         let tree = Tree::new(&Config::demo());
-        assert_eq!(
-            names(&tree, 12345, Some("BBKN17110"), Some("a.example.com")),
-            None
-        );
-        assert_eq!(
-            names(&tree, 12346, Some("BBBN56789"), Some("a.example.com")),
-            None
-        );
+        assert_eq!(names(&tree, 12345, Some("BBKN17110"), Some("a.example.com")), None);
+        assert_eq!(names(&tree, 12346, Some("BBBN56789"), Some("a.example.com")), None);
         assert_eq!(names(&tree, 12345, Some("NOTHING"), None), None);
         assert_eq!(names(&tree, 1, None, None), None);
     }

@@ -52,13 +52,7 @@ pub struct RequestEntry {
 
 impl RequestEntry {
     /// An entry with what is known of every request; the rest is filled in on the way.
-    pub(crate) fn new(
-        operation: Operation,
-        time_ms: i64,
-        method: &str,
-        path: &str,
-        query: &str,
-    ) -> Self {
+    pub(crate) fn new(operation: Operation, time_ms: i64, method: &str, path: &str, query: &str) -> Self {
         Self {
             n: 0,
             time_ms,
@@ -149,9 +143,6 @@ impl Duplicates {
             path: (*path).to_owned(),
             times: *times,
         };
-        Duplicates {
-            count: doubled.len(),
-            examples: doubled.iter().take(MAX_EXAMPLES).map(example).collect(),
-        }
+        Duplicates { count: doubled.len(), examples: doubled.iter().take(MAX_EXAMPLES).map(example).collect() }
     }
 }

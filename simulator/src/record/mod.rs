@@ -35,10 +35,7 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            inner: Mutex::new(Inner::default()),
-        }
+        Self { limit, inner: Mutex::new(Inner::default()) }
     }
 
     /// Counts a request as in progress until the guard is finished or dropped.
@@ -55,10 +52,7 @@ impl Recorder {
             inner.totals.peak_concurrency = inner.totals.peak_concurrency.max(now);
             now
         };
-        InFlight {
-            recorder: self,
-            entry: Some(entry),
-        }
+        InFlight { recorder: self, entry: Some(entry) }
     }
 
     fn end(&self, mut entry: RequestEntry) {
@@ -93,13 +87,7 @@ impl Recorder {
         let inner = locked(&self.inner);
         let first = inner.next - inner.entries.len() as u64;
         let start = usize::try_from(since.saturating_sub(first)).unwrap_or(usize::MAX);
-        let requests: Vec<_> = inner
-            .entries
-            .iter()
-            .skip(start)
-            .take(limit)
-            .cloned()
-            .collect();
+        let requests: Vec<_> = inner.entries.iter().skip(start).take(limit).cloned().collect();
         let next = requests.last().map_or(inner.next, |entry| entry.n + 1);
         Requests { next, requests }
     }
@@ -216,18 +204,10 @@ mod tests {
         edge.finish(200);
         first.finish(200);
         recorder.begin(entry(Operation::Key)).finish(200);
-        let counts: Vec<usize> = recorder
-            .since(0, 9)
-            .requests
-            .iter()
-            .map(|entry| entry.concurrent)
-            .collect();
+        let counts: Vec<usize> = recorder.since(0, 9).requests.iter().map(|entry| entry.concurrent).collect();
         assert_eq!(counts, [2, 1, 1, 1]);
         let summary = recorder.summary();
-        assert_eq!(
-            (summary.peak_concurrency, summary.peak_edge_concurrency),
-            (2, 1)
-        );
+        assert_eq!((summary.peak_concurrency, summary.peak_edge_concurrency), (2, 1));
     }
 
     #[test]

@@ -35,9 +35,7 @@ pub(crate) fn config() -> Config {
 pub(crate) fn http() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .unwrap();
+        rustls::crypto::ring::default_provider().install_default().unwrap();
     });
     let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
     builder.no_proxy().build().unwrap()
@@ -63,13 +61,7 @@ impl Wire {
     }
 
     pub(crate) fn on(simulator: Simulator) -> Self {
-        Self {
-            simulator,
-            http: http(),
-            key: "279000001",
-            secret: "EXAMPLEsecret0123456",
-            accept: "text/xml",
-        }
+        Self { simulator, http: http(), key: "279000001", secret: "EXAMPLEsecret0123456", accept: "text/xml" }
     }
 
     pub(crate) fn with_second_key(mut self) -> Self {
@@ -82,18 +74,10 @@ impl Wire {
     }
 
     /// A signed request; `target` may have a query, which is not signed.
-    pub(crate) fn request(
-        &self,
-        verb: &str,
-        target: &str,
-        content_type: &str,
-    ) -> reqwest::RequestBuilder {
+    pub(crate) fn request(&self, verb: &str, target: &str, content_type: &str) -> reqwest::RequestBuilder {
         let date = rfc1123(SystemClock.now());
         let path = target.split('?').next().unwrap();
-        let signature = sign(
-            self.secret,
-            &format!("{date}\n{path}\n{content_type}\n{verb}\n"),
-        );
+        let signature = sign(self.secret, &format!("{date}\n{path}\n{content_type}\n{verb}\n"));
         let method = reqwest::Method::from_bytes(verb.as_bytes()).unwrap();
         self.http
             .request(method, format!("{}{target}", self.simulator.vendor_url()))
@@ -112,26 +96,16 @@ impl Wire {
     }
 
     pub(crate) async fn try_post(&self, target: &str, paths: &[&str]) -> reqwest::Result<Answer> {
-        let paths: String = paths
-            .iter()
-            .map(|path| format!("<path>{path}</path>"))
-            .collect();
+        let paths: String = paths.iter().map(|path| format!("<path>{path}</path>")).collect();
         let body = format!("<paths>{paths}</paths>");
         read(self.request("POST", target, "text/xml").body(body)).await
     }
 
     /// A control call; these need no signature.
-    pub(crate) async fn call(
-        &self,
-        verb: &str,
-        target: &str,
-        body: &str,
-    ) -> (u16, serde_json::Value) {
+    pub(crate) async fn call(&self, verb: &str, target: &str, body: &str) -> (u16, serde_json::Value) {
         let method = reqwest::Method::from_bytes(verb.as_bytes()).unwrap();
         let url = format!("{}/_control/{target}", self.simulator.vendor_url());
-        let answer = read(self.http.request(method, url).body(body.to_owned()))
-            .await
-            .unwrap();
+        let answer = read(self.http.request(method, url).body(body.to_owned())).await.unwrap();
         (answer.status, serde_json::from_str(&answer.body).unwrap())
     }
 
@@ -146,9 +120,7 @@ pub(crate) async fn read(request: reqwest::RequestBuilder) -> reqwest::Result<An
     let content_type = response.headers().get("content-type");
     Ok(Answer {
         status: response.status().as_u16(),
-        content_type: content_type
-            .map_or("", |value| value.to_str().unwrap())
-            .to_owned(),
+        content_type: content_type.map_or("", |value| value.to_str().unwrap()).to_owned(),
         body: response.text().await?,
     })
 }
@@ -156,14 +128,10 @@ pub(crate) async fn read(request: reqwest::RequestBuilder) -> reqwest::Result<An
 impl Answer {
     /// The values of an attribute of an element, in order. Good for answers without escapes in them.
     pub(crate) fn attributes(&self, element: &str, attribute: &str) -> Vec<&str> {
-        let tags = self
-            .body
-            .split('<')
-            .filter_map(|tag| tag.strip_prefix(element));
+        let tags = self.body.split('<').filter_map(|tag| tag.strip_prefix(element));
         let tags = tags.filter(|tag| tag.starts_with([' ', '>', '/']));
         let mark = format!(" {attribute}=\"");
-        tags.filter_map(|tag| tag.split_once(&mark)?.1.split('"').next())
-            .collect()
+        tags.filter_map(|tag| tag.split_once(&mark)?.1.split('"').next()).collect()
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {

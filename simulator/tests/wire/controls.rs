@@ -7,8 +7,7 @@ use crate::client::{PROPERTY, Wire, config};
 #[tokio::test]
 async fn every_vendor_request_is_recorded_and_no_control_call() {
     let wire = Wire::start().await;
-    wire.post(&format!("{PROPERTY}?force=1"), &["/a", "/b"])
-        .await;
+    wire.post(&format!("{PROPERTY}?force=1"), &["/a", "/b"]).await;
     wire.get("/nothing").await;
     wire.call("GET", "summary", "").await;
     let (status, recorded) = wire.call("GET", "requests?since=0", "").await;
@@ -27,15 +26,9 @@ async fn every_vendor_request_is_recorded_and_no_control_call() {
             "body_bytes": 45, "fault": null, "registered": true, "concurrent": 1,
         })
     );
-    assert_eq!(
-        (&requests[1]["operation"], &requests[1]["status"]),
-        (&json!("unknown"), &json!(404))
-    );
+    assert_eq!((&requests[1]["operation"], &requests[1]["status"]), (&json!("unknown"), &json!(404)));
     let (_, rest) = wire.call("GET", "requests?since=1&limit=1", "").await;
-    assert_eq!(
-        (&rest["next"], &rest["requests"][0]["n"]),
-        (&json!(2), &json!(1))
-    );
+    assert_eq!((&rest["next"], &rest["requests"][0]["n"]), (&json!(2), &json!(1)));
     wire.call("DELETE", "requests", "").await;
     let (_, cleared) = wire.call("GET", "requests", "").await;
     assert_eq!(cleared, json!({ "next": 2, "requests": [] }));
@@ -50,10 +43,7 @@ async fn the_record_is_bounded() {
         wire.get("/key/v1.0").await;
     }
     let kept = wire.control().requests(0);
-    assert_eq!(
-        (kept.requests.len(), kept.requests[0].n, kept.next),
-        (5, 3, 8)
-    );
+    assert_eq!((kept.requests.len(), kept.requests[0].n, kept.next), (5, 3, 8));
     assert_eq!(wire.control().summary().requests, 8);
 }
 
@@ -62,15 +52,11 @@ async fn the_summary_counts_and_finds_duplicates() {
     let wire = Wire::start().await;
     wire.post(PROPERTY, &["/a", "/b"]).await;
     wire.post(PROPERTY, &["/b", "/c"]).await;
-    wire.post("/invalidations/v1.0/12346/BBKN17110/a.example.com", &["/a"])
-        .await;
+    wire.post("/invalidations/v1.0/12346/BBKN17110/a.example.com", &["/a"]).await;
     wire.post(PROPERTY, &["bad"]).await;
     let (_, summary) = wire.call("GET", "summary", "").await;
     assert_eq!(summary["requests"], 4);
-    assert_eq!(
-        summary["operations"]["invalidate"],
-        json!({ "200": 3, "400": 1 })
-    );
+    assert_eq!(summary["operations"]["invalidate"], json!({ "200": 3, "400": 1 }));
     assert_eq!(summary["paths_invalidated"], 5);
     let doubled = json!({ "count": 1, "examples": [{ "property": "cdn.example.com", "path": "/b", "times": 2 }] });
     assert_eq!(summary["duplicates"], doubled);
@@ -88,13 +74,7 @@ async fn concurrency_is_seen_while_requests_overlap() {
     concurrent.sort_unstable();
     assert_eq!(concurrent, [1, 2, 3, 4]);
     let (_, summary) = wire.call("GET", "summary", "").await;
-    assert_eq!(
-        (
-            &summary["peak_concurrency"],
-            &summary["peak_edge_concurrency"]
-        ),
-        (&json!(4), &json!(0))
-    );
+    assert_eq!((&summary["peak_concurrency"], &summary["peak_edge_concurrency"]), (&json!(4), &json!(0)));
 }
 
 #[tokio::test]
@@ -102,10 +82,7 @@ async fn the_configuration_is_shown_without_secrets() {
     let wire = Wire::start().await;
     let (status, shown) = wire.call("GET", "config", "").await;
     assert_eq!(status, 200);
-    assert_eq!(
-        shown["access_groups"][0]["services"][0]["scid"],
-        "BBBN56789"
-    );
+    assert_eq!(shown["access_groups"][0]["services"][0]["scid"], "BBBN56789");
     assert_eq!(shown["keys"][0]["id"], "279000001");
     assert!(!shown.to_string().contains("EXAMPLEsecret0123456"));
 }
@@ -121,10 +98,6 @@ async fn wrong_control_calls_are_refused() {
         ("GET", "requests?since=x", "", 400),
         ("GET", "requests?sinse=1", "", 400),
     ] {
-        assert_eq!(
-            wire.call(verb, target, body).await.0,
-            status,
-            "{verb} {target}"
-        );
+        assert_eq!(wire.call(verb, target, body).await.0, status, "{verb} {target}");
     }
 }

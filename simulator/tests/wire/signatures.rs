@@ -12,9 +12,7 @@ struct August2016;
 
 impl Clock for August2016 {
     fn now(&self) -> DateTime<Utc> {
-        DateTime::parse_from_rfc3339("2016-08-04T08:00:00Z")
-            .unwrap()
-            .to_utc()
+        DateTime::parse_from_rfc3339("2016-08-04T08:00:00Z").unwrap().to_utc()
     }
 }
 
@@ -23,62 +21,13 @@ const JSON_BODY: &str = "{\"paths\":[\"/images/*.jpg\"]}";
 
 /// Verb, path, Content-Type, Content-MD5, body, signature: V1 to V8 without V4, whose endpoint is not simulated.
 type Vector = [&'static str; 6];
-const V1: Vector = [
-    "GET",
-    "/key/v1.0",
-    "text/xml",
-    "",
-    "",
-    "fuVlvLnqeb/83KEmjb5t1J5qzds=",
-];
-const V2: Vector = [
-    "GET",
-    "/accessGroups/v1.0/",
-    "text/json",
-    "",
-    "",
-    "n99LqIPtHBX8ECNzEHfa2/3srKk=",
-];
-const V3: Vector = [
-    "GET",
-    "/services/cdn/v1.0/12345",
-    "text/xml",
-    "",
-    "",
-    "meYpFymzbwclf1Ih4u4KGKkDHlI=",
-];
-const V5: Vector = [
-    "POST",
-    PROPERTY,
-    "text/xml",
-    "",
-    XML_BODY,
-    "jmD8VB/9ZQKKFHL/qoKGTQ6wOAs=",
-];
-const V6: Vector = [
-    "POST",
-    PROPERTY,
-    "text/xml",
-    XML_MD5,
-    XML_BODY,
-    "qfhYSuWCWzwPBrmysQ40xNVWa6o=",
-];
-const V7: Vector = [
-    "POST",
-    PROPERTY,
-    "text/xml",
-    XML_MD5_BASE64,
-    XML_BODY,
-    "TvjW1FgENJCJDAue9KCWn3FL+mk=",
-];
-const V8: Vector = [
-    "POST",
-    PROPERTY,
-    "application/json",
-    JSON_MD5,
-    JSON_BODY,
-    "8jYBYKzccJKmrAuC2jZP6RZ0mvs=",
-];
+const V1: Vector = ["GET", "/key/v1.0", "text/xml", "", "", "fuVlvLnqeb/83KEmjb5t1J5qzds="];
+const V2: Vector = ["GET", "/accessGroups/v1.0/", "text/json", "", "", "n99LqIPtHBX8ECNzEHfa2/3srKk="];
+const V3: Vector = ["GET", "/services/cdn/v1.0/12345", "text/xml", "", "", "meYpFymzbwclf1Ih4u4KGKkDHlI="];
+const V5: Vector = ["POST", PROPERTY, "text/xml", "", XML_BODY, "jmD8VB/9ZQKKFHL/qoKGTQ6wOAs="];
+const V6: Vector = ["POST", PROPERTY, "text/xml", XML_MD5, XML_BODY, "qfhYSuWCWzwPBrmysQ40xNVWa6o="];
+const V7: Vector = ["POST", PROPERTY, "text/xml", XML_MD5_BASE64, XML_BODY, "TvjW1FgENJCJDAue9KCWn3FL+mk="];
+const V8: Vector = ["POST", PROPERTY, "application/json", JSON_MD5, JSON_BODY, "8jYBYKzccJKmrAuC2jZP6RZ0mvs="];
 const XML_MD5: &str = "186a261f88e1cd1b74abedfa18026cb0";
 const XML_MD5_BASE64: &str = "GGomH4jhzRt0q+36GAJssA==";
 const JSON_MD5: &str = "9effcaf698eb5885c07469f04b944015";
@@ -132,9 +81,7 @@ async fn a_trailing_slash_and_percent_encoding_are_signed_as_they_are_sent() {
 async fn a_wrong_key_a_wrong_secret_and_missing_headers_are_refused_in_xml() {
     let mut wire = Wire::start().await;
     let url = format!("{}/key/v1.0", wire.simulator.vendor_url());
-    let naked = read(wire.http.get(&url).header("Accept", "text/xml"))
-        .await
-        .unwrap();
+    let naked = read(wire.http.get(&url).header("Accept", "text/xml")).await.unwrap();
     let signature = sign(wire.secret, "\n/key/v1.0\ntext/xml\nGET\n");
     let undated = wire
         .http
@@ -147,19 +94,10 @@ async fn a_wrong_key_a_wrong_secret_and_missing_headers_are_refused_in_xml() {
     let unknown = wire.get("/key/v1.0").await;
     (wire.key, wire.secret) = ("279000001", "SECONDsecret01234567");
     let wrong = wire.get("/key/v1.0").await;
-    for (answer, reason) in [
-        (naked, "Authorization"),
-        (undated, "Date"),
-        (unknown, "key"),
-        (wrong, "signature"),
-    ] {
+    for (answer, reason) in [(naked, "Authorization"), (undated, "Date"), (unknown, "key"), (wrong, "signature")] {
         assert_eq!(answer.status, 403, "{reason}");
         assert!(answer.content_type.starts_with("text/xml"), "{reason}");
-        assert!(
-            answer.body.starts_with("<error><message>"),
-            "{}",
-            answer.body
-        );
+        assert!(answer.body.starts_with("<error><message>"), "{}", answer.body);
         assert!(answer.body.contains(reason), "{}", answer.body);
     }
 }
@@ -196,11 +134,7 @@ async fn a_key_sees_its_own_group_and_those_below_only() {
         ("/services/cdn/v1.0/12346", 200, 403),
         ("/services/cdn/v1.0/12346/BBKN17110/a.example.com", 200, 403),
         ("/services/cdn/v1.0/22001", 403, 200),
-        (
-            "/services/cdn/v1.0/22001/BBCN22010/cdn.example.net",
-            403,
-            200,
-        ),
+        ("/services/cdn/v1.0/22001/BBCN22010/cdn.example.net", 403, 200),
         ("/services/cdn/v1.0/99999", 403, 403),
         ("/services/cdn/v1.0/nonsense", 403, 403),
         ("/services/cdn/v1.0/12345/NOTHING", 404, 403),

@@ -14,10 +14,7 @@ async fn a_busy_port_is_named() {
     edge_busy.edge_listen = address;
     for config in [vendor_busy, edge_busy] {
         let error = overseas_simulator::start(config).await.err().unwrap();
-        assert_eq!(
-            error.to_string(),
-            format!("cannot listen on {address}: address already in use")
-        );
+        assert_eq!(error.to_string(), format!("cannot listen on {address}: address already in use"));
     }
 }
 
@@ -32,17 +29,11 @@ async fn a_contradictory_configuration_does_not_start() {
 #[tokio::test]
 async fn stopping_frees_the_addresses_even_under_a_request_that_hangs() {
     let wire = Wire::start().await;
-    wire.faults(r#"[{"operation":"key","kind":"slow","delay_ms":60000}]"#)
-        .await;
+    wire.faults(r#"[{"operation":"key","kind":"slow","delay_ms":60000}]"#).await;
     let hanging = tokio::spawn(wire.request("GET", "/key/v1.0", "text/xml").send());
     tokio::time::sleep(Duration::from_millis(100)).await;
     let mut again = config();
-    again.listen = wire
-        .simulator
-        .vendor_url()
-        .trim_start_matches("http://")
-        .parse()
-        .unwrap();
+    again.listen = wire.simulator.vendor_url().trim_start_matches("http://").parse().unwrap();
     again.edge_listen = wire.simulator.edge_address();
     let begun = Instant::now();
     wire.simulator.stop().await;

@@ -65,9 +65,7 @@ impl EdgeClient {
             let builder = http::builder(certificates).dns_resolver(Arc::clone(&resolver));
             builder.read_timeout(SILENCE).timeout(LONGEST).build()
         };
-        let client = build(true)
-            .or_else(|_| build(false))
-            .map_err(|error| EdgeSettingError(error.to_string()))?;
+        let client = build(true).or_else(|_| build(false)).map_err(|error| EdgeSettingError(error.to_string()))?;
         Ok(Self { client, most_bytes, fixed: edge.is_some() })
     }
 
@@ -173,10 +171,32 @@ impl Resolve for Resolver {
 
 /// Blocks that are not on the public internet (the IANA special-purpose registries, RFC 6890).
 const NOT_PUBLIC: &[&str] = &[
-    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-    "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
-    "224.0.0.0/4", "240.0.0.0/4", "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32",
-    "2002::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    "::/96",
+    "64:ff9b::/96",
+    "64:ff9b:1::/48",
+    "100::/64",
+    "2001::/23",
+    "2001:db8::/32",
+    "2002::/16",
+    "fc00::/7",
+    "fe80::/10",
+    "fec0::/10",
+    "ff00::/8",
 ];
 
 static BLOCKS: LazyLock<Vec<IpNet>> =
@@ -196,7 +216,17 @@ mod tests {
     #[test]
     fn private_addresses_are_known_in_all_their_forms() {
         assert_eq!(BLOCKS.len(), NOT_PUBLIC.len());
-        for text in ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "::ffff:127.0.0.1", "fd00::1", "64:ff9b::7f00:1", "0.0.0.0", "2002:7f00:1::"] {
+        for text in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "169.254.169.254",
+            "::1",
+            "::ffff:127.0.0.1",
+            "fd00::1",
+            "64:ff9b::7f00:1",
+            "0.0.0.0",
+            "2002:7f00:1::",
+        ] {
             assert!(!is_public(text.parse().unwrap()), "{text}");
         }
         for text in ["8.8.8.8", "2606:4700::1111", "100.128.0.1"] {

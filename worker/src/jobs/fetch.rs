@@ -40,7 +40,11 @@ impl Fetch {
     #[must_use]
     pub fn new(context: &Arc<Context>, account: &Arc<Account>) -> Self {
         let edge = EdgeClient::new(account.config.edge.as_deref(), context.config.tasks.preload_max_bytes);
-        Self { context: Arc::clone(context), account: Arc::clone(account), edge: edge.map_err(|error| error.to_string()) }
+        Self {
+            context: Arc::clone(context),
+            account: Arc::clone(account),
+            edge: edge.map_err(|error| error.to_string()),
+        }
     }
 
     async fn task(&self, task: &ClaimedTask, owner: &str, stop: &CancellationToken) -> Result<(), DbError> {

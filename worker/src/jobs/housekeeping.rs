@@ -47,9 +47,8 @@ pub async fn sweep(context: &Context) -> Result<String, DbError> {
 /// # Errors
 /// The failure in words; the next run tries again.
 pub async fn tidy(context: &Context) -> Result<String, String> {
-    let planned = submission::plan_forgotten_polls(&context.db, context.clock.now())
-        .await
-        .map_err(|error| error.to_string())?;
+    let planned =
+        submission::plan_forgotten_polls(&context.db, context.clock.now()).await.map_err(|error| error.to_string())?;
     context.queue.tidy().await.map_err(|error| error.to_string())?;
     Ok(format!("planned {planned} forgotten polls"))
 }

@@ -39,18 +39,37 @@ impl Poll {
 
     /// One due property; how long to leave the account alone, if the vendor asked for it.
     async fn property(&self, id: i64, due_at: i64, stop: &CancellationToken) -> Result<Option<Duration>, DbError> {
-        let now = self.context.clock.now();
-        let call = i64::try_from(self.account.config.timeout_seconds).unwrap_or(60) * 1000;
-        if stop.is_cancelled() || !submission::claim_poll(&self.context.db, id, due_at, now + call + 5_000).await? {
+        let claimed_until = self.context.lease_until();
+        if stop.is_cancelled() || !submission::claim_poll(&self.context.db, id, due_at, claimed_until).await? {
             return Ok(None);
         }
-        let pause = ask(&self.context, &self.account, id, stop).await;
+        let pause = tokio::select! {
+            pause = ask(&self.context, &self.account, id, stop) => pause,
+            never = self.keep(id, claimed_until) => match never {},
+        };
         let wait = match &pause {
             Ok(Some(pause)) => i64::try_from(pause.as_millis()).unwrap_or(i64::MAX),
             _ => i64::try_from(self.account.config.poll_seconds).unwrap_or(10) * 1000,
         };
         submission::finish_poll(&self.context.db, id, self.context.clock.now() + wait).await?;
         pause
+    }
+}
+
+impl Poll {
+    /// Moves the end of a claim as long as the vendor takes to answer.
+    async fn keep(&self, id: i64, mut until: i64) -> std::convert::Infallible {
+        let every = Duration::from_secs(u64::from(self.context.config.worker.lease_seconds)) / 3;
+        loop {
+            tokio::time::sleep(every).await;
+            let later = self.context.lease_until();
+            match submission::claim_poll(&self.context.db, id, until, later).await {
+                Ok(true) => until = later,
+                // Another worker asks as well by now, which does no harm.
+                Ok(false) => std::future::pending().await,
+                Err(error) => tracing::warn!(%error, "the claim of a poll could not be renewed"),
+            }
+        }
     }
 }
 

@@ -122,7 +122,9 @@ impl Submit {
             let mut refused_together = Vec::new();
             while let Some((group, outcome)) = outcomes.next().await {
                 match outcome? {
-                    Outcome::Failed(error) if error.is_final() && group.shares.len() > 1 => refused_together.push(group),
+                    Outcome::Failed(error) if error.is_final() && group.shares.len() > 1 => {
+                        refused_together.push(group)
+                    }
                     outcome => round.note(&group, outcome),
                 }
             }
@@ -185,7 +187,13 @@ impl Submit {
                 let waited = Duration::from_millis(u64::try_from(now - task.created_at).unwrap_or(0));
                 metrics::histogram!("overseas_task_handover_seconds", "cdn" => self.account.name.clone(), "kind" => self.kind.as_str())
                     .record(waited);
-                tracing::debug!(cdn = self.account.name, task = id, request_id = task.request_id, ?waited, "handed over");
+                tracing::debug!(
+                    cdn = self.account.name,
+                    task = id,
+                    request_id = task.request_id,
+                    ?waited,
+                    "handed over"
+                );
             }
         }
     }
@@ -242,7 +250,8 @@ impl Reconciler for Submit {
         let pending = self.pending(&claimed, &owner).await?;
         let ids: Vec<i64> = pending.iter().map(|task| task.property_id).collect();
         let rows = catalogue::properties(&self.context.db, &ids).await?;
-        let address = |row: catalogue::PropertyRow| (row.id, PropertyAddress { vendor_ref: row.vendor_ref, name: row.name });
+        let address =
+            |row: catalogue::PropertyRow| (row.id, PropertyAddress { vendor_ref: row.vendor_ref, name: row.name });
         let properties = rows.into_iter().map(address).collect();
         let round = Round::new(&owner, &claimed, &pending, properties, stop);
         let groups = plan(&pending, self.account.client.capabilities().urls_per_request);
@@ -284,6 +293,7 @@ struct Round<'a> {
 struct RoundState {
     pause: Option<Duration>,
     accepted: bool,
+    failed: bool,
     calls: HashMap<i64, u32>,
     /// By task: why, or `None` when it was not tried.
     failures: HashMap<String, Option<CdnError>>,
@@ -312,7 +322,10 @@ impl<'a> Round<'a> {
                 return;
             }
             Outcome::NotTried => None,
-            Outcome::Failed(error) => Some(error),
+            Outcome::Failed(error) => {
+                state.failed = true;
+                Some(error)
+            }
         };
         for id in group.task_ids() {
             let known = state.failures.entry(id.to_owned()).or_default();
@@ -336,9 +349,10 @@ impl<'a> Round<'a> {
         self.state().pause
     }
 
+    /// Whether anything was accepted, or nothing was refused.
     fn succeeded(&self) -> bool {
         let state = self.state();
-        state.accepted || state.failures.is_empty()
+        state.accepted || !state.failed
     }
 
     /// Counts a call; true when it is time to look at the property's list.
@@ -346,7 +360,7 @@ impl<'a> Round<'a> {
         let mut state = self.state();
         let calls = state.calls.entry(property_id).or_default();
         *calls += 1;
-        *calls % CALLS_BETWEEN_LOOKS == 0
+        calls.is_multiple_of(CALLS_BETWEEN_LOOKS)
     }
 
     fn take_failures(&self) -> HashMap<String, Option<CdnError>> {

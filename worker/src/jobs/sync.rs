@@ -63,11 +63,8 @@ pub async fn services(db: &Database, clock: &Clock, account: &Account) -> Result
     let mut report = SyncReport::default();
     let mut first_failure = None;
     for row in catalogue::groups(db, account.id).await? {
-        let group = CatalogueGroup {
-            id: row.group.vendor_id,
-            name: row.group.name,
-            parent: row.group.parent_vendor_id,
-        };
+        let group =
+            CatalogueGroup { id: row.group.vendor_id, name: row.group.name, parent: row.group.parent_vendor_id };
         match account.client.services(&group).await {
             Ok(listed) => {
                 let services: Vec<Service> = listed.into_iter().map(to_service).collect();

@@ -62,14 +62,7 @@ pub(super) struct Breaker {
 
 impl Breaker {
     pub(super) fn new(rate_limit_pause: Duration) -> Self {
-        Self {
-            rate_limit_pause,
-            has_succeeded: false,
-            strikes: 0,
-            holds: 0,
-            scopes: HashMap::new(),
-            pause: None,
-        }
+        Self { rate_limit_pause, has_succeeded: false, strikes: 0, holds: 0, scopes: HashMap::new(), pause: None }
     }
 
     /// Lets a call through or says why not, and for how long.
@@ -80,10 +73,7 @@ impl Breaker {
         let retry_after = pause.until - now;
         Err(match &pause.reason {
             Reason::RateLimit => CdnError::RateLimited { retry_after },
-            Reason::Credentials(message) => CdnError::Credentials {
-                message: message.clone(),
-                retry_after,
-            },
+            Reason::Credentials(message) => CdnError::Credentials { message: message.clone(), retry_after },
         })
     }
 
@@ -103,12 +93,7 @@ impl Breaker {
     }
 
     /// The vendor has answered 403; `message` is for people. Gives the class of that answer.
-    pub(super) fn forbidden(
-        &mut self,
-        attempt: Attempt<'_>,
-        now: Instant,
-        message: String,
-    ) -> CdnError {
+    pub(super) fn forbidden(&mut self, attempt: Attempt<'_>, now: Instant, message: String) -> CdnError {
         if let Some(same) = self.same_refusal(attempt, now) {
             return same;
         }
@@ -123,12 +108,7 @@ impl Breaker {
     }
 
     /// The vendor has refused the credentials in so many words.
-    pub(super) fn unauthorized(
-        &mut self,
-        attempt: Attempt<'_>,
-        now: Instant,
-        message: String,
-    ) -> CdnError {
+    pub(super) fn unauthorized(&mut self, attempt: Attempt<'_>, now: Instant, message: String) -> CdnError {
         match self.same_refusal(attempt, now) {
             Some(same) => same,
             None => self.hold(now, message),
@@ -138,26 +118,18 @@ impl Breaker {
     /// Calls that were under way together are refused together: that is one refusal.
     fn same_refusal(&self, attempt: Attempt<'_>, now: Instant) -> Option<CdnError> {
         let pause = self.pause.as_ref()?;
-        if attempt.started <= pause.began {
-            self.check(now).err()
-        } else {
-            None
-        }
+        if attempt.started <= pause.began { self.check(now).err() } else { None }
     }
 
     fn hold(&mut self, now: Instant, message: String) -> CdnError {
-        let hold = FIRST_HOLD
-            .saturating_mul(1 << self.holds.min(8))
-            .min(LONGEST_HOLD);
+        let hold = FIRST_HOLD.saturating_mul(1 << self.holds.min(8)).min(LONGEST_HOLD);
         self.holds = self.holds.saturating_add(1);
         self.begin(now, hold, Reason::Credentials(message))
     }
 
     /// The vendor has answered 429 and perhaps said for how long.
     pub(super) fn throttled(&mut self, now: Instant, retry_after: Option<Duration>) -> CdnError {
-        let pause = retry_after
-            .unwrap_or(self.rate_limit_pause)
-            .min(LONGEST_HOLD);
+        let pause = retry_after.unwrap_or(self.rate_limit_pause).min(LONGEST_HOLD);
         self.begin(now, pause, Reason::RateLimit)
     }
 
@@ -170,16 +142,9 @@ impl Breaker {
         let retry_after = length;
         let error = match &reason {
             Reason::RateLimit => CdnError::RateLimited { retry_after },
-            Reason::Credentials(message) => CdnError::Credentials {
-                message: message.clone(),
-                retry_after,
-            },
+            Reason::Credentials(message) => CdnError::Credentials { message: message.clone(), retry_after },
         };
-        self.pause = Some(Pause {
-            began: now,
-            until: now + length,
-            reason,
-        });
+        self.pause = Some(Pause { began: now, until: now + length, reason });
         error
     }
 
@@ -189,10 +154,7 @@ impl Breaker {
         if self.scopes.len() >= SCOPES_REMEMBERED && !self.scopes.contains_key(scope) {
             self.scopes.clear();
         }
-        let strikes = self.scopes.entry(scope.to_owned()).or_insert(Strikes {
-            count: 0,
-            first: now,
-        });
+        let strikes = self.scopes.entry(scope.to_owned()).or_insert(Strikes { count: 0, first: now });
         strikes.count = strikes.count.saturating_add(1);
         strikes.count > PATIENCE && now.duration_since(strikes.first) >= SCOPE_PATIENCE
     }
@@ -212,17 +174,11 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
-            Self {
-                breaker: Breaker::new(PAUSE),
-                now: Instant::now(),
-            }
+            Self { breaker: Breaker::new(PAUSE), now: Instant::now() }
         }
 
         fn attempt(&self) -> Attempt<'static> {
-            Attempt {
-                scope: "GET /a",
-                started: self.now,
-            }
+            Attempt { scope: "GET /a", started: self.now }
         }
 
         fn wait(&mut self, seconds: u64) {
@@ -234,8 +190,7 @@ mod tests {
         }
 
         fn refuse(&mut self) -> CdnError {
-            self.breaker
-                .forbidden(self.attempt(), self.now, "no".to_owned())
+            self.breaker.forbidden(self.attempt(), self.now, "no".to_owned())
         }
 
         fn hold(&mut self) -> u64 {
@@ -252,10 +207,7 @@ mod tests {
             assert_eq!(error.class(), "credentials");
             let hold = error.account_pause().unwrap().as_secs();
             bench.wait(hold - 1);
-            assert_eq!(
-                bench.breaker.check(bench.now).unwrap_err().account_pause(),
-                Some(Duration::from_secs(1))
-            );
+            assert_eq!(bench.breaker.check(bench.now).unwrap_err().account_pause(), Some(Duration::from_secs(1)));
             bench.wait(1);
             assert_eq!(bench.breaker.check(bench.now), Ok(()));
             holds.push(hold);
@@ -286,9 +238,7 @@ mod tests {
         let together = bench.attempt();
         bench.wait(1);
         for _ in 0..20 {
-            let error = bench
-                .breaker
-                .forbidden(together, bench.now, "no".to_owned());
+            let error = bench.breaker.forbidden(together, bench.now, "no".to_owned());
             assert_eq!(error, CdnError::RateLimited { retry_after: PAUSE });
         }
         assert_eq!(bench.breaker.strikes, 1);
@@ -304,10 +254,7 @@ mod tests {
         let together = bench.attempt();
         assert_eq!(bench.hold(), 60);
         bench.breaker.succeeded(together, bench.now);
-        assert_eq!(
-            bench.breaker.check(bench.now),
-            Err(CdnError::RateLimited { retry_after: PAUSE })
-        );
+        assert_eq!(bench.breaker.check(bench.now), Err(CdnError::RateLimited { retry_after: PAUSE }));
     }
 
     #[test]
@@ -315,13 +262,7 @@ mod tests {
         let mut bench = Bench::new();
         let mut classes = Vec::new();
         for _ in 0..8 {
-            bench.breaker.succeeded(
-                Attempt {
-                    scope: "GET /b",
-                    started: bench.now,
-                },
-                bench.now,
-            );
+            bench.breaker.succeeded(Attempt { scope: "GET /b", started: bench.now }, bench.now);
             classes.push(bench.refuse().class());
             bench.wait(600);
         }
@@ -335,11 +276,7 @@ mod tests {
         let wait = |asked| {
             let bench = Bench::new();
             let mut breaker = bench.breaker;
-            breaker
-                .throttled(bench.now, asked)
-                .account_pause()
-                .unwrap()
-                .as_secs()
+            breaker.throttled(bench.now, asked).account_pause().unwrap().as_secs()
         };
         assert_eq!(wait(Some(Duration::from_secs(7))), 7);
         assert_eq!(wait(Some(Duration::from_secs(86_400))), 900);

@@ -53,11 +53,7 @@ pub(super) struct Call<'a> {
 
 impl Call<'_> {
     fn method(&self) -> Method {
-        if self.body.is_some() {
-            Method::POST
-        } else {
-            Method::GET
-        }
+        if self.body.is_some() { Method::POST } else { Method::GET }
     }
 
     fn subject(&self) -> Option<&str> {
@@ -77,11 +73,7 @@ impl Account {
     ///
     /// # Errors
     /// [`CdnError`] of every class.
-    pub(super) async fn call<V: Visitor>(
-        &self,
-        call: Call<'_>,
-        visitor: V,
-    ) -> Result<Answer<V>, CdnError> {
+    pub(super) async fn call<V: Visitor>(&self, call: Call<'_>, visitor: V) -> Result<Answer<V>, CdnError> {
         self.breaker().check(Instant::now())?;
         let _permit = self.gate.enter(&self.name, self.max_concurrency).await?;
         // A refusal may have come while this call waited for its permit.
@@ -102,15 +94,9 @@ impl Account {
     ) -> Result<Answer<V>, CdnError> {
         let url = self.url(call)?;
         let breaker_scope = format!("{} {}", call.method(), url.path());
-        let attempt = Attempt {
-            scope: &breaker_scope,
-            started,
-        };
+        let attempt = Attempt { scope: &breaker_scope, started };
         let (request, signature) = self.signed(call, url)?;
-        let response = request
-            .send()
-            .await
-            .map_err(|error| http::transport_error(&error))?;
+        let response = request.send().await.map_err(|error| http::transport_error(&error))?;
         *status = Some(response.status());
         if !response.status().is_success() {
             let redact = |text: &str| self.signer.redact(text, &signature);
@@ -120,17 +106,10 @@ impl Account {
         let clock_ahead_seconds = self.clock_ahead(response.headers());
         let body = CappedBody::new(response, self.limits.total, self.limits.piece);
         document::read(body, self.limits, &mut visitor).await?;
-        Ok(Answer {
-            visitor,
-            clock_ahead_seconds,
-        })
+        Ok(Answer { visitor, clock_ahead_seconds })
     }
 
-    fn signed(
-        &self,
-        call: &Call<'_>,
-        url: Url,
-    ) -> Result<(reqwest::RequestBuilder, String), CdnError> {
+    fn signed(&self, call: &Call<'_>, url: Url) -> Result<(reqwest::RequestBuilder, String), CdnError> {
         let method = call.method();
         let date = http_date(&self.clock);
         let signature = self.signer.signature(Signed {
@@ -141,8 +120,7 @@ impl Account {
             content_md5: "",
         });
         let unsendable = |_| CdnError::Rejected("the key id cannot stand in a header".to_owned());
-        let mut authorization =
-            HeaderValue::from_str(&self.signer.authorization(&signature)).map_err(unsendable)?;
+        let mut authorization = HeaderValue::from_str(&self.signer.authorization(&signature)).map_err(unsendable)?;
         authorization.set_sensitive(true);
         let mut request = self
             .client
@@ -166,10 +144,7 @@ impl Account {
         url.set_query(call.query);
         // A segment of dots would be resolved away, and something else be asked for.
         if url.path() != path {
-            return Err(CdnError::Rejected(format!(
-                "`{}` cannot stand in a URL",
-                refusal::clean(call.scope)
-            )));
+            return Err(CdnError::Rejected(format!("`{}` cannot stand in a URL", refusal::clean(call.scope))));
         }
         Ok(url)
     }
@@ -207,13 +182,7 @@ impl Account {
         Some(theirs - self.clock.now_seconds())
     }
 
-    fn record(
-        &self,
-        call: &Call<'_>,
-        started: Instant,
-        status: Option<StatusCode>,
-        error: Option<&CdnError>,
-    ) {
+    fn record(&self, call: &Call<'_>, started: Instant, status: Option<StatusCode>, error: Option<&CdnError>) {
         let elapsed = started.elapsed();
         let outcome = error.map_or("ok", CdnError::class);
         metrics::counter!(
@@ -240,10 +209,7 @@ impl Account {
 
 /// The time as RFC 1123 wants it, in GMT.
 fn http_date(clock: &Clock) -> String {
-    DateTime::from_timestamp_millis(clock.now())
-        .unwrap_or_default()
-        .format("%a, %d %b %Y %H:%M:%S GMT")
-        .to_string()
+    DateTime::from_timestamp_millis(clock.now()).unwrap_or_default().format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// The scope as it stands in a URL. Bytes that may stand there stay, the `*` of a wildcard property

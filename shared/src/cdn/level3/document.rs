@@ -30,14 +30,8 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) const DEFAULT: Self = Self {
-        total: 64 << 20,
-        json: 16 << 20,
-        piece: 128 << 10,
-        text: 64 << 10,
-        depth: 64,
-        items: 100_000,
-    };
+    pub(super) const DEFAULT: Self =
+        Self { total: 64 << 20, json: 16 << 20, piece: 128 << 10, text: 64 << 10, depth: 64, items: 100_000 };
 }
 
 /// Takes what it knows from the stream of elements and lets the rest pass.
@@ -66,17 +60,8 @@ pub(super) fn fill(slot: &mut Option<String>, text: &str) {
 /// # Errors
 /// [`CdnError::Unreadable`] for what is neither XML nor JSON or passes a limit,
 /// [`CdnError::Transient`] for a body that ends too early. The visitor keeps what it has seen so far.
-pub(super) async fn read(
-    mut body: CappedBody,
-    limits: Limits,
-    visitor: &mut impl Visitor,
-) -> Result<(), CdnError> {
-    let mut feed = Feed {
-        visitor,
-        limits,
-        path: Vec::new(),
-        texts: Vec::new(),
-    };
+pub(super) async fn read(mut body: CappedBody, limits: Limits, visitor: &mut impl Visitor) -> Result<(), CdnError> {
+    let mut feed = Feed { visitor, limits, path: Vec::new(), texts: Vec::new() };
     match body.peek_first().await? {
         None => Err(unreadable("it is empty")),
         Some(b'{' | b'[') => json::read(&body.read_all(limits.json).await?, &mut feed),
@@ -105,10 +90,7 @@ pub(super) struct Feed<'v, V> {
 impl<V: Visitor> Feed<'_, V> {
     pub(super) fn open(&mut self, name: &str) -> Result<(), CdnError> {
         if self.path.len() >= self.limits.depth {
-            return Err(unreadable(format!(
-                "more than {} elements within each other",
-                self.limits.depth
-            )));
+            return Err(unreadable(format!("more than {} elements within each other", self.limits.depth)));
         }
         // White space between children is nobody's text, and a long list has much of it.
         if let Some(text) = self.texts.last_mut() {
@@ -124,10 +106,9 @@ impl<V: Visitor> Feed<'_, V> {
         match self.texts.last_mut() {
             None if text.trim().is_empty() => Ok(()),
             None => Err(unreadable("text outside of any element")),
-            Some(whole) if whole.len() + text.len() > self.limits.text => Err(unreadable(format!(
-                "an element's text is longer than {} bytes",
-                self.limits.text
-            ))),
+            Some(whole) if whole.len() + text.len() > self.limits.text => {
+                Err(unreadable(format!("an element's text is longer than {} bytes", self.limits.text)))
+            }
             Some(whole) => {
                 whole.push_str(text);
                 Ok(())
@@ -140,10 +121,7 @@ impl<V: Visitor> Feed<'_, V> {
         self.visitor.close(&self.path, text.trim());
         self.path.pop();
         if self.visitor.items() > self.limits.items {
-            return Err(unreadable(format!(
-                "a list has more than {} items",
-                self.limits.items
-            )));
+            return Err(unreadable(format!("a list has more than {} items", self.limits.items)));
         }
         Ok(())
     }
@@ -199,10 +177,7 @@ pub(super) mod tests {
         ] {
             assert_eq!(leaves(text).unwrap(), expected, "{text}");
         }
-        assert_eq!(
-            leaves(r#"{"n":[1,true,null,1.5]}"#).unwrap(),
-            ["n=1", "n=true", "n=1.5"]
-        );
+        assert_eq!(leaves(r#"{"n":[1,true,null,1.5]}"#).unwrap(), ["n=1", "n=true", "n=1.5"]);
     }
 
     #[test]
@@ -225,29 +200,14 @@ pub(super) mod tests {
             &deep_json,
         ];
         for text in cases {
-            assert!(
-                matches!(leaves(text), Err(CdnError::Unreadable(_))),
-                "{text}"
-            );
+            assert!(matches!(leaves(text), Err(CdnError::Unreadable(_))), "{text}");
         }
     }
 
     #[test]
     fn a_document_that_ends_early_may_be_whole_the_next_time() {
-        for text in [
-            "<a><b>",
-            "<a><b",
-            "<a b=\"x",
-            "{\"a\":",
-            "{\"a\":[{\"b\":1}",
-            "<!-- a",
-            "<a><![CDATA[x",
-        ] {
-            assert!(
-                matches!(leaves(text), Err(CdnError::Transient(_))),
-                "{text}: {:?}",
-                leaves(text)
-            );
+        for text in ["<a><b>", "<a><b", "<a b=\"x", "{\"a\":", "{\"a\":[{\"b\":1}", "<!-- a", "<a><![CDATA[x"] {
+            assert!(matches!(leaves(text), Err(CdnError::Transient(_))), "{text}: {:?}", leaves(text));
         }
     }
 

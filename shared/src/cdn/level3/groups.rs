@@ -33,10 +33,7 @@ pub(super) struct Groups {
 impl Visitor for Groups {
     fn open(&mut self, path: &[String]) {
         if path.last().is_some_and(|name| is_group(name)) {
-            self.nodes.push(GroupNode {
-                around: self.open.last().copied(),
-                ..GroupNode::default()
-            });
+            self.nodes.push(GroupNode { around: self.open.last().copied(), ..GroupNode::default() });
             self.open.push(self.nodes.len() - 1);
         }
     }
@@ -47,11 +44,7 @@ impl Visitor for Groups {
                 self.open.pop();
             }
             [.., parent, name] if is_group(parent) => {
-                let Some(node) = self
-                    .open
-                    .last()
-                    .and_then(|index| self.nodes.get_mut(*index))
-                else {
+                let Some(node) = self.open.last().and_then(|index| self.nodes.get_mut(*index)) else {
                     return;
                 };
                 match name.as_str() {
@@ -76,25 +69,15 @@ impl Groups {
     /// # Errors
     /// [`CdnError::Unreadable`] when there is none: an account has at least the key's own.
     pub(super) fn finish(self) -> Result<Vec<CatalogueGroup>, CdnError> {
-        let known: HashSet<&str> = self
-            .nodes
-            .iter()
-            .filter_map(|node| node.id.as_deref())
-            .collect();
+        let known: HashSet<&str> = self.nodes.iter().filter_map(|node| node.id.as_deref()).collect();
         let mut seen = HashSet::new();
         let mut groups = Vec::new();
         for node in &self.nodes {
             let Some(id) = node.id.as_deref().filter(|id| seen.insert(*id)) else {
                 continue;
             };
-            let told = node
-                .told_parent
-                .as_deref()
-                .filter(|parent| known.contains(parent));
-            let parent = self
-                .group_around(node)
-                .or(told)
-                .filter(|parent| *parent != id);
+            let told = node.told_parent.as_deref().filter(|parent| known.contains(parent));
+            let parent = self.group_around(node).or(told).filter(|parent| *parent != id);
             groups.push(CatalogueGroup {
                 id: id.to_owned(),
                 name: node.name.clone().unwrap_or_default(),
@@ -102,9 +85,7 @@ impl Groups {
             });
         }
         if groups.is_empty() {
-            return Err(CdnError::Unreadable(
-                "it has no access group with an id".to_owned(),
-            ));
+            return Err(CdnError::Unreadable("it has no access group with an id".to_owned()));
         }
         Ok(parents_first(groups))
     }
@@ -125,10 +106,7 @@ impl Groups {
 fn parents_first(groups: Vec<CatalogueGroup>) -> Vec<CatalogueGroup> {
     let mut children: HashMap<Option<String>, Vec<usize>> = HashMap::new();
     for (index, group) in groups.iter().enumerate() {
-        children
-            .entry(group.parent.clone())
-            .or_default()
-            .push(index);
+        children.entry(group.parent.clone()).or_default().push(index);
     }
     let roots = children.remove(&None).unwrap_or_default();
     let in_circles = 0..groups.len();
@@ -159,10 +137,7 @@ mod tests {
         let mut visitor = Groups::default();
         read_text(text, &mut visitor)?;
         let groups = visitor.finish()?;
-        Ok(groups
-            .into_iter()
-            .map(|group| (group.id, group.name, group.parent))
-            .collect())
+        Ok(groups.into_iter().map(|group| (group.id, group.name, group.parent)).collect())
     }
 
     fn group(id: &str, name: &str, parent: Option<&str>) -> (String, String, Option<String>) {
@@ -171,11 +146,7 @@ mod tests {
 
     #[test]
     fn groups_come_parents_first_however_they_are_nested() {
-        let expected = [
-            group("1", "A & B", None),
-            group("2", "Child", Some("1")),
-            group("3", "Grandchild", Some("2")),
-        ];
+        let expected = [group("1", "A & B", None), group("2", "Child", Some("1")), group("3", "Grandchild", Some("2"))];
         for text in [
             r#"<accessGroup id="1" name="A &amp; B"><serviceResource>/1</serviceResource><parentId>99</parentId><accessGroups>
                <accessGroup name="Child" id="2"><accessGroups><accessGroup id="3" name="Grandchild"/></accessGroups></accessGroup>
@@ -193,25 +164,14 @@ mod tests {
     fn circles_and_doubled_groups_are_cut() {
         let text = r#"<l><accessGroup id="1"><parentId>2</parentId></accessGroup><accessGroup id="2"><parentId>1</parentId></accessGroup>
             <accessGroup id="3"><parentId>3</parentId><accessGroups><accessGroup id="3"/><accessGroup id="1"/></accessGroups></accessGroup></l>"#;
-        let expected = [
-            group("3", "", None),
-            group("1", "", None),
-            group("2", "", Some("1")),
-        ];
+        let expected = [group("3", "", None), group("1", "", None), group("2", "", Some("1"))];
         assert_eq!(groups(text).unwrap(), expected);
     }
 
     #[test]
     fn an_answer_without_a_group_is_not_an_empty_account() {
-        for text in [
-            "<html><body>maintenance</body></html>",
-            "<accessGroups/>",
-            "{}",
-        ] {
-            assert!(
-                matches!(groups(text), Err(CdnError::Unreadable(_))),
-                "{text}"
-            );
+        for text in ["<html><body>maintenance</body></html>", "<accessGroups/>", "{}"] {
+            assert!(matches!(groups(text), Err(CdnError::Unreadable(_))), "{text}");
         }
     }
 

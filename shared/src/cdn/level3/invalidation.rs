@@ -20,17 +20,12 @@ pub(super) const PATHS_PER_REQUEST: usize = 50;
 /// [`CdnError::Rejected`] when there is none, or more than the vendor takes at a time.
 pub(super) fn paths(action: Action, urls: &[PurgeUrl]) -> Result<Vec<String>, CdnError> {
     let mut seen = HashSet::new();
-    let paths: Vec<String> = urls
-        .iter()
-        .map(|url| pattern(action, url))
-        .filter(|path| seen.insert(path.clone()))
-        .collect();
+    let paths: Vec<String> =
+        urls.iter().map(|url| pattern(action, url)).filter(|path| seen.insert(path.clone())).collect();
     match paths.len() {
         0 => Err(CdnError::Rejected("no URL was given".to_owned())),
         1..=PATHS_PER_REQUEST => Ok(paths),
-        count => Err(CdnError::Rejected(format!(
-            "{count} paths in one request; the vendor takes {PATHS_PER_REQUEST}"
-        ))),
+        count => Err(CdnError::Rejected(format!("{count} paths in one request; the vendor takes {PATHS_PER_REQUEST}"))),
     }
 }
 
@@ -72,15 +67,7 @@ fn is_invalidation(name: &str) -> bool {
 /// The roots of the answers that tell of invalidations, whole or cut down to a part.
 fn is_envelope(name: &str) -> bool {
     is_invalidation(name)
-        || matches!(
-            name,
-            "accessgroup"
-                | "service"
-                | "services"
-                | "ni"
-                | "networkidentifier"
-                | "networkidentifiers"
-        )
+        || matches!(name, "accessgroup" | "service" | "services" | "ni" | "networkidentifier" | "networkidentifiers")
 }
 
 #[derive(Debug, Default)]
@@ -160,15 +147,9 @@ impl Submitted {
     /// # Errors
     /// [`CdnError::Unreadable`] when there is none.
     pub(super) fn finish(self) -> Result<String, CdnError> {
-        let id = self
-            .id
-            .ok_or_else(|| CdnError::Unreadable("it has no invalidation with an id".to_owned()))?;
+        let id = self.id.ok_or_else(|| CdnError::Unreadable("it has no invalidation with an id".to_owned()))?;
         if self.others > 0 {
-            tracing::warn!(
-                first = id,
-                others = self.others,
-                "several ids for one request; following the first"
-            );
+            tracing::warn!(first = id, others = self.others, "several ids for one request; following the first");
         }
         Ok(id)
     }
@@ -184,11 +165,7 @@ pub(super) struct Listed {
 
 impl Listed {
     pub(super) fn new(ids: &[String]) -> Self {
-        Self {
-            elements: Invalidations::default(),
-            wanted: ids.iter().cloned().collect(),
-            found: BTreeMap::new(),
-        }
+        Self { elements: Invalidations::default(), wanted: ids.iter().cloned().collect(), found: BTreeMap::new() }
     }
 
     /// Those that were asked for and are listed.
@@ -198,19 +175,10 @@ impl Listed {
     /// would let every task look as if the vendor had dropped it.
     pub(super) fn finish(self) -> Result<ProgressReport, CdnError> {
         if !self.elements.recognised && self.elements.count == 0 {
-            return Err(CdnError::Unreadable(
-                "it is not about invalidations".to_owned(),
-            ));
+            return Err(CdnError::Unreadable("it is not about invalidations".to_owned()));
         }
-        let listed = self
-            .found
-            .into_iter()
-            .map(|(vendor_id, percent)| Progress {
-                vendor_id,
-                percent,
-                failure: None,
-            })
-            .collect();
+        let listed =
+            self.found.into_iter().map(|(vendor_id, percent)| Progress { vendor_id, percent, failure: None }).collect();
         Ok(ProgressReport { listed })
     }
 }
@@ -230,10 +198,7 @@ impl Visitor for Listed {
                 0
             });
             // Listed once for each path, it is as far as its slowest.
-            self.found
-                .entry(id)
-                .and_modify(|least| *least = percent.min(*least))
-                .or_insert(percent);
+            self.found.entry(id).and_modify(|least| *least = percent.min(*least)).or_insert(percent);
         }
     }
 
@@ -248,11 +213,7 @@ fn percent(text: &str) -> Option<u8> {
     if number.is_nan() {
         return None;
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "clamped to 0..=100"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100")]
     let whole = number.clamp(0.0, 100.0) as u8;
     Some(whole)
 }
@@ -264,9 +225,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn urls(raw: &[&str]) -> Vec<PurgeUrl> {
-        raw.iter()
-            .map(|path| PurgeUrl::parse(&format!("http://cdn.example.com{path}")).unwrap())
-            .collect()
+        raw.iter().map(|path| PurgeUrl::parse(&format!("http://cdn.example.com{path}")).unwrap()).collect()
     }
 
     fn refreshed(raw: &str) -> String {
@@ -293,22 +252,10 @@ mod tests {
     fn each_path_is_sent_once_and_at_most_fifty() {
         let many: Vec<String> = (0..51).map(|number| format!("/{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert!(matches!(
-            paths(Action::Refresh, &urls(&many)),
-            Err(CdnError::Rejected(_))
-        ));
-        assert_eq!(
-            paths(Action::Refresh, &urls(&many[..50])).unwrap().len(),
-            50
-        );
-        assert_eq!(
-            paths(Action::Refresh, &urls(&["/b", "/a", "/b"])).unwrap(),
-            ["/b", "/a"]
-        );
-        assert!(matches!(
-            paths(Action::Refresh, &[]),
-            Err(CdnError::Rejected(_))
-        ));
+        assert!(matches!(paths(Action::Refresh, &urls(&many)), Err(CdnError::Rejected(_))));
+        assert_eq!(paths(Action::Refresh, &urls(&many[..50])).unwrap().len(), 50);
+        assert_eq!(paths(Action::Refresh, &urls(&["/b", "/a", "/b"])).unwrap(), ["/b", "/a"]);
+        assert!(matches!(paths(Action::Refresh, &[]), Err(CdnError::Rejected(_))));
     }
 
     fn submitted(text: &str) -> Result<String, CdnError> {
@@ -322,11 +269,7 @@ mod tests {
         let mut visitor = Listed::new(&ids);
         read_text(text, &mut visitor)?;
         let report = visitor.finish()?;
-        Ok(report
-            .listed
-            .into_iter()
-            .map(|progress| (progress.vendor_id, progress.percent))
-            .collect())
+        Ok(report.listed.into_iter().map(|progress| (progress.vendor_id, progress.percent)).collect())
     }
 
     #[test]
@@ -340,10 +283,7 @@ mod tests {
         ] {
             assert_eq!(submitted(text).unwrap(), "D/1@2", "{text}");
         }
-        assert!(matches!(
-            submitted("<accessGroup id='1'/>"),
-            Err(CdnError::Unreadable(_))
-        ));
+        assert!(matches!(submitted("<accessGroup id='1'/>"), Err(CdnError::Unreadable(_))));
     }
 
     #[test]
@@ -354,28 +294,11 @@ mod tests {
             "<invalidations><invalidation><id>a</id><percentComplete> 42 </percentComplete></invalidation></invalidations>",
             r#"{"accessGroup":{"services":[{"networkIdentifiers":[{"invalidations":[{"percentComplete":42,"id":"a","paths":["/x"]}]}]}]}}"#,
         ] {
-            assert_eq!(
-                listed(text, &["a", "z"]).unwrap(),
-                [("a".to_owned(), 42)],
-                "{text}"
-            );
+            assert_eq!(listed(text, &["a", "z"]).unwrap(), [("a".to_owned(), 42)], "{text}");
         }
-        for (told, expected) in [
-            ("", 0),
-            ("soon", 0),
-            ("-5", 0),
-            ("1e9", 100),
-            ("NaN", 0),
-            ("99.9", 99),
-        ] {
-            let text = format!(
-                "<invalidations><invalidation id='a' percentComplete='{told}'/></invalidations>"
-            );
-            assert_eq!(
-                listed(&text, &["a"]).unwrap(),
-                [("a".to_owned(), expected)],
-                "{told}"
-            );
+        for (told, expected) in [("", 0), ("soon", 0), ("-5", 0), ("1e9", 100), ("NaN", 0), ("99.9", 99)] {
+            let text = format!("<invalidations><invalidation id='a' percentComplete='{told}'/></invalidations>");
+            assert_eq!(listed(&text, &["a"]).unwrap(), [("a".to_owned(), expected)], "{told}");
         }
     }
 
@@ -388,10 +311,7 @@ mod tests {
         ] {
             assert_eq!(listed(text, &["a"]).unwrap(), [], "{text}");
         }
-        assert!(matches!(
-            listed("<html><p/></html>", &["a"]),
-            Err(CdnError::Unreadable(_))
-        ));
+        assert!(matches!(listed("<html><p/></html>", &["a"]), Err(CdnError::Unreadable(_))));
     }
 
     #[derive(Default)]

@@ -43,9 +43,7 @@ impl Key {
     /// [`CdnError::Unreadable`] for an answer about something else.
     pub(super) fn finish(self) -> Result<AccountStatus, CdnError> {
         if !self.recognised {
-            return Err(CdnError::Unreadable(
-                "it is not about an API key".to_owned(),
-            ));
+            return Err(CdnError::Unreadable("it is not about an API key".to_owned()));
         }
         let group = match (self.group_id, self.group_name) {
             (Some(id), Some(name)) => Some(format!("access group {id} ({name})")),
@@ -53,10 +51,7 @@ impl Key {
             (None, _) => None,
         };
         let role = self.role.map(|role| format!("role {role}"));
-        let status = format!(
-            "key {}",
-            self.status.as_deref().unwrap_or("of unknown state")
-        );
+        let status = format!("key {}", self.status.as_deref().unwrap_or("of unknown state"));
         let parts: Vec<String> = [group, role, Some(status)].into_iter().flatten().collect();
         Ok(AccountStatus {
             summary: super::refusal::clean(&parts.join(", ")),
@@ -79,10 +74,7 @@ mod tests {
         let mut key = Key::default();
         read_text(text, &mut key).unwrap();
         let status = key.finish().unwrap();
-        assert_eq!(
-            status.summary,
-            "access group 12345 (My Access Group), role Reporting, key Active"
-        );
+        assert_eq!(status.summary, "access group 12345 (My Access Group), role Reporting, key Active");
         assert_eq!(status.credits, Some(702));
     }
 
@@ -94,10 +86,7 @@ mod tests {
             key.finish()
         };
         let bare = status("<ApiKey><credits>many</credits></ApiKey>").unwrap();
-        assert_eq!(
-            (bare.summary.as_str(), bare.credits),
-            ("key of unknown state", None)
-        );
+        assert_eq!((bare.summary.as_str(), bare.credits), ("key of unknown state", None));
         assert!(matches!(status("<html/>"), Err(CdnError::Unreadable(_))));
     }
 }

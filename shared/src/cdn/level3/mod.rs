@@ -24,8 +24,8 @@ use self::document::Limits;
 use self::signature::Signer;
 use crate::cdn::setting::{self, SettingError};
 use crate::cdn::{
-    Accepted, AccountStatus, Action, CallGate, Capabilities, CatalogueGroup, CatalogueService, Cdn,
-    CdnError, PreloadSupport, ProgressReport, PropertyAddress, http,
+    Accepted, AccountStatus, Action, CallGate, Capabilities, CatalogueGroup, CatalogueService, Cdn, CdnError,
+    PreloadSupport, ProgressReport, PropertyAddress, http,
 };
 use crate::clock::Clock;
 use crate::config::CdnConfig;
@@ -63,17 +63,10 @@ impl Level3 {
     ///
     /// # Errors
     /// [`SettingError`] for a key id, secret or address that is missing or not usable.
-    pub fn new(
-        name: &str,
-        config: &CdnConfig,
-        gate: Arc<dyn CallGate>,
-    ) -> Result<Self, SettingError> {
+    pub fn new(name: &str, config: &CdnConfig, gate: Arc<dyn CallGate>) -> Result<Self, SettingError> {
         let key_id = setting::required("key_id", config.key_id.as_deref())?;
         let secret = setting::required_secret("secret", config.secret.as_ref())?;
-        if !key_id
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b':')
-        {
+        if !key_id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':') {
             let problem = "is not usable: it holds characters that cannot stand in a header";
             return Err(SettingError::new("key_id", problem));
         }
@@ -96,10 +89,7 @@ impl Level3 {
             clock: Clock::system(),
             limits: Limits::DEFAULT,
         };
-        Ok(Self {
-            capabilities: capabilities(),
-            account,
-        })
+        Ok(Self { capabilities: capabilities(), account })
     }
 }
 
@@ -120,50 +110,22 @@ impl Cdn for Level3 {
     }
 
     async fn account(&self) -> Result<AccountStatus, CdnError> {
-        let call = Call {
-            operation: "account",
-            endpoint: "/key/v1.0",
-            scope: "",
-            query: None,
-            body: None,
-        };
+        let call = Call { operation: "account", endpoint: "/key/v1.0", scope: "", query: None, body: None };
         let answer = self.account.call(call, key::Key::default()).await?;
         let clock_ahead_seconds = answer.clock_ahead_seconds;
-        Ok(AccountStatus {
-            clock_ahead_seconds,
-            ..answer.visitor.finish()?
-        })
+        Ok(AccountStatus { clock_ahead_seconds, ..answer.visitor.finish()? })
     }
 
     async fn groups(&self) -> Result<Vec<CatalogueGroup>, CdnError> {
-        let call = Call {
-            operation: "groups",
-            endpoint: "/accessGroups/v1.0",
-            scope: "",
-            query: None,
-            body: None,
-        };
-        self.account
-            .call(call, groups::Groups::default())
-            .await?
-            .visitor
-            .finish()
+        let call = Call { operation: "groups", endpoint: "/accessGroups/v1.0", scope: "", query: None, body: None };
+        self.account.call(call, groups::Groups::default()).await?.visitor.finish()
     }
 
     async fn services(&self, group: &CatalogueGroup) -> Result<Vec<CatalogueService>, CdnError> {
         let scope = format!("/{}", group.id);
-        let call = Call {
-            operation: "services",
-            endpoint: "/services/cdn/v1.0",
-            scope: &scope,
-            query: None,
-            body: None,
-        };
-        self.account
-            .call(call, services::Services::new(&group.id))
-            .await?
-            .visitor
-            .finish()
+        let call =
+            Call { operation: "services", endpoint: "/services/cdn/v1.0", scope: &scope, query: None, body: None };
+        self.account.call(call, services::Services::new(&group.id)).await?.visitor.finish()
     }
 
     async fn submit(
@@ -181,20 +143,11 @@ impl Cdn for Level3 {
             query: (action == Action::Preload).then_some("force=true"),
             body: Some(invalidation::body(&paths)),
         };
-        let vendor_id = self
-            .account
-            .call(call, invalidation::Submitted::default())
-            .await?
-            .visitor
-            .finish()?;
+        let vendor_id = self.account.call(call, invalidation::Submitted::default()).await?.visitor.finish()?;
         Ok(Accepted { vendor_id })
     }
 
-    async fn progress(
-        &self,
-        property: &PropertyAddress,
-        vendor_ids: &[String],
-    ) -> Result<ProgressReport, CdnError> {
+    async fn progress(&self, property: &PropertyAddress, vendor_ids: &[String]) -> Result<ProgressReport, CdnError> {
         let call = Call {
             operation: "progress",
             endpoint: "/invalidations/v1.0",
@@ -202,10 +155,6 @@ impl Cdn for Level3 {
             query: None,
             body: None,
         };
-        self.account
-            .call(call, invalidation::Listed::new(vendor_ids))
-            .await?
-            .visitor
-            .finish()
+        self.account.call(call, invalidation::Listed::new(vendor_ids)).await?.visitor.finish()
     }
 }

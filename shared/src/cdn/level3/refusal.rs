@@ -59,10 +59,7 @@ impl Refusal {
         match self.status.as_u16() {
             300..=399 => {
                 let target = self.location.unwrap_or_else(|| "nowhere".to_owned());
-                CdnError::Unreadable(format!(
-                    "HTTP {}: redirect to {target}",
-                    self.status.as_u16()
-                ))
+                CdnError::Unreadable(format!("HTTP {}: redirect to {target}", self.status.as_u16()))
             }
             404 => match subject {
                 Some(subject) => CdnError::UnknownProperty(format!("{subject} ({})", self.message)),
@@ -78,16 +75,7 @@ impl Refusal {
 
 /// One line of at most 300 characters, without control characters.
 pub(super) fn clean(text: &str) -> String {
-    let blanked: String = text
-        .chars()
-        .map(|character| {
-            if character.is_control() {
-                ' '
-            } else {
-                character
-            }
-        })
-        .collect();
+    let blanked: String = text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
     let line = blanked.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(MESSAGE_LENGTH) {
         Some((end, _)) => format!("{}…", &line[..end]),
@@ -100,18 +88,11 @@ async fn words(body: Bytes) -> String {
     let limits = Limits::DEFAULT;
     let mut words = Words::default();
     // Also a body that is cut or malformed may have told its message by then.
-    let outcome = read(
-        CappedBody::from_bytes(body.clone(), limits.total, limits.piece),
-        limits,
-        &mut words,
-    )
-    .await;
+    let outcome = read(CappedBody::from_bytes(body.clone(), limits.total, limits.piece), limits, &mut words).await;
     let plain = outcome.is_err() && words.any.is_none();
     match words.message.or(words.title).or(words.any) {
         Some(text) => text,
-        None if plain && !body.trim_ascii_start().starts_with(b"<") => {
-            String::from_utf8_lossy(&body).into_owned()
-        }
+        None if plain && !body.trim_ascii_start().starts_with(b"<") => String::from_utf8_lossy(&body).into_owned(),
         None => String::new(),
     }
 }
@@ -154,21 +135,12 @@ mod tests {
     #[test]
     fn the_vendors_words_are_found_in_every_form() {
         for (body, expected) in [
-            (
-                r#"{"error":{"code":7,"message":"bad path"}}"#,
-                "HTTP 400: bad path",
-            ),
+            (r#"{"error":{"code":7,"message":"bad path"}}"#, "HTTP 400: bad path"),
             (r#"{"message":"bad path"}"#, "HTTP 400: bad path"),
-            (
-                "<error><code>7</code><message>bad\n\u{7} path</message></error>",
-                "HTTP 400: bad path",
-            ),
+            ("<error><code>7</code><message>bad\n\u{7} path</message></error>", "HTTP 400: bad path"),
             ("<error>bad path</error>", "HTTP 400: bad path"),
             ("<x><reason>bad path</reason>", "HTTP 400: bad path"),
-            (
-                "<html><head><title>bad path</title></head><body><p>x<br></body></html>",
-                "HTTP 400: bad path",
-            ),
+            ("<html><head><title>bad path</title></head><body><p>x<br></body></html>", "HTTP 400: bad path"),
             ("bad path", "HTTP 400: bad path"),
             ("bad s3cr3t", "HTTP 400: bad (secret)"),
             ("", "HTTP 400: Bad Request"),
@@ -176,29 +148,18 @@ mod tests {
         ] {
             assert_eq!(message(body), expected, "{body}");
         }
-        assert_eq!(
-            message("é".repeat(1000)).chars().count(),
-            "HTTP 400: ".len() + 301
-        );
+        assert_eq!(message("é".repeat(1000)).chars().count(), "HTTP 400: ".len() + 301);
     }
 
     #[test]
     fn a_status_has_one_class() {
         let class = |status: u16| {
             let status = StatusCode::from_u16(status).unwrap();
-            let refusal = Refusal {
-                status,
-                message: "m".to_owned(),
-                retry_after: None,
-                location: None,
-            };
+            let refusal = Refusal { status, message: "m".to_owned(), retry_after: None, location: None };
             refusal.class(Some("/1/S/a")).class()
         };
         for (statuses, expected) in [
-            (
-                vec![400, 402, 405, 406, 409, 410, 413, 415, 422, 499],
-                "rejected",
-            ),
+            (vec![400, 402, 405, 406, 409, 410, 413, 415, 422, 499], "rejected"),
             (vec![404], "unknown_property"),
             (vec![408, 500, 502, 503, 504, 599], "transient"),
             (vec![301, 302, 304, 307, 600], "unreadable"),

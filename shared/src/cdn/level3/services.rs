@@ -58,20 +58,10 @@ impl Services {
     /// would make every property of the group vanish.
     pub(super) fn finish(self) -> Result<Vec<CatalogueService>, CdnError> {
         if !self.recognised {
-            return Err(CdnError::Unreadable(
-                "it is not about an access group".to_owned(),
-            ));
+            return Err(CdnError::Unreadable("it is not about an access group".to_owned()));
         }
-        let Self {
-            group,
-            services,
-            direct,
-            ..
-        } = self;
-        let direct = Frame {
-            properties: direct,
-            ..Frame::default()
-        };
+        let Self { group, services, direct, .. } = self;
+        let direct = Frame { properties: direct, ..Frame::default() };
         Ok(services
             .into_iter()
             .chain((!direct.properties.is_empty()).then_some(direct))
@@ -103,10 +93,7 @@ impl Visitor for Services {
         };
         self.recognised |= above.is_empty() && (is_group(name) || is_service(name));
         if is_service(name) || is_property(name) {
-            self.open.push(Frame {
-                is_service: is_service(name),
-                ..Frame::default()
-            });
+            self.open.push(Frame { is_service: is_service(name), ..Frame::default() });
         }
     }
 
@@ -117,19 +104,13 @@ impl Visitor for Services {
         if is_service(name) || is_property(name) {
             self.count += 1;
             // A child group's services are listed when the child is asked for.
-            let is_nested = above
-                .iter()
-                .filter(|element| *element == "accessgroup")
-                .count()
-                > 1;
+            let is_nested = above.iter().filter(|element| *element == "accessgroup").count() > 1;
             if let Some(frame) = self.open.pop().filter(|_| !is_nested) {
                 self.put_away(frame);
             }
             return;
         }
-        let is_inside = above
-            .last()
-            .is_some_and(|parent| is_service(parent) || is_property(parent));
+        let is_inside = above.last().is_some_and(|parent| is_service(parent) || is_property(parent));
         if let Some(frame) = self.open.last_mut().filter(|_| is_inside) {
             match name.as_str() {
                 "id" => fill(&mut frame.id, text),
@@ -154,48 +135,27 @@ fn catalogue_service(group: &str, service: Frame) -> CatalogueService {
         .into_iter()
         .filter_map(|property| catalogue_property(group, &id, &product, property))
         .collect();
-    CatalogueService {
-        id,
-        product,
-        properties,
-    }
+    CatalogueService { id, product, properties }
 }
 
-fn catalogue_property(
-    group: &str,
-    service: &str,
-    service_product: &str,
-    property: Frame,
-) -> Option<CatalogueProperty> {
+fn catalogue_property(group: &str, service: &str, service_product: &str, property: Frame) -> Option<CatalogueProperty> {
     let name = property.id?;
     let vendor_ref = match property.resource {
         Some(resource) => format!("/{}", resource.trim_matches('/')),
         None if !service.is_empty() => format!("/{group}/{service}/{name}"),
         None => {
-            tracing::warn!(
-                group,
-                property = name,
-                "left out: the vendor tells neither its path nor its service"
-            );
+            tracing::warn!(group, property = name, "left out: the vendor tells neither its path nor its service");
             return None;
         }
     };
-    let product = property
-        .product
-        .unwrap_or_else(|| service_product.to_owned());
+    let product = property.product.unwrap_or_else(|| service_product.to_owned());
     let active = match &property.active {
         Some(text) => text.eq_ignore_ascii_case("Y"),
         // Streaming properties have no such element in the vendor's own example, so its absence says nothing.
         None => product.eq_ignore_ascii_case("STREAMING"),
     };
     let caching = product.eq_ignore_ascii_case("CACHING");
-    Some(CatalogueProperty {
-        vendor_ref,
-        name,
-        product,
-        active,
-        caching,
-    })
+    Some(CatalogueProperty { vendor_ref, name, product, active, caching })
 }
 
 #[cfg(test)]
@@ -211,15 +171,8 @@ mod tests {
 
     #[test]
     fn an_answer_about_something_else_is_not_an_empty_group() {
-        for text in [
-            "<html><body>maintenance</body></html>",
-            "{}",
-            "<error><message>no</message></error>",
-        ] {
-            assert!(
-                matches!(services(text), Err(CdnError::Unreadable(_))),
-                "{text}"
-            );
+        for text in ["<html><body>maintenance</body></html>", "{}", "<error><message>no</message></error>"] {
+            assert!(matches!(services(text), Err(CdnError::Unreadable(_))), "{text}");
         }
         assert_eq!(services("<accessGroup id='1'/>").unwrap(), []);
     }
@@ -239,31 +192,14 @@ mod tests {
         let services = services(EXAMPLE).unwrap();
         let flat: Vec<_> = services
             .iter()
-            .flat_map(|service| {
-                service
-                    .properties
-                    .iter()
-                    .map(move |property| (service.id.as_str(), property))
-            })
-            .map(|(id, property)| {
-                (
-                    id,
-                    property.vendor_ref.as_str(),
-                    property.active,
-                    property.caching,
-                )
-            })
+            .flat_map(|service| service.properties.iter().map(move |property| (service.id.as_str(), property)))
+            .map(|(id, property)| (id, property.vendor_ref.as_str(), property.active, property.caching))
             .collect();
         assert_eq!(
             flat,
             [
                 ("BBBN56789", "/12345/BBBN56789/cdn.example.com", true, true),
-                (
-                    "BBBN56789",
-                    "/12345/BBBN56789/*.img.example.com",
-                    true,
-                    true
-                ),
+                ("BBBN56789", "/12345/BBBN56789/*.img.example.com", true, true),
                 ("BBBN56789", "/12345/BBBN56789/old.example.com", false, true),
                 ("BBBN56789", "/12345/BBBN56789/odd.example.com", false, true),
                 ("", "/12345/BBBN10111/sample-live", true, false),
@@ -277,10 +213,7 @@ mod tests {
         let text = r#"{"accessGroup":{"services":[{"networkIdentifiers":[{"id":"a.example.com","active":"Y"}],"product":"CACHING","id":"S1"}]}}"#;
         let services = services(text).unwrap();
         assert_eq!((services.len(), services[0].id.as_str()), (1, "S1"));
-        assert_eq!(
-            services[0].properties[0].vendor_ref,
-            "/12345/S1/a.example.com"
-        );
+        assert_eq!(services[0].properties[0].vendor_ref, "/12345/S1/a.example.com");
         assert!(services[0].properties[0].active);
     }
 }

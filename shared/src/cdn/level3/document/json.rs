@@ -15,23 +15,12 @@ use std::fmt;
 pub(super) fn read<V: Visitor>(bytes: &[u8], feed: &mut Feed<'_, V>) -> Result<(), CdnError> {
     let mut failure = None;
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let node = Node {
-        feed,
-        name: None,
-        failure: &mut failure,
-    };
-    match node
-        .deserialize(&mut deserializer)
-        .and_then(|()| deserializer.end())
-    {
+    let node = Node { feed, name: None, failure: &mut failure };
+    match node.deserialize(&mut deserializer).and_then(|()| deserializer.end()) {
         Ok(()) => Ok(()),
-        Err(error) => Err(failure.unwrap_or_else(|| {
-            if error.is_eof() {
-                ended_early()
-            } else {
-                unreadable(error.to_string())
-            }
-        })),
+        Err(error) => {
+            Err(failure.unwrap_or_else(|| if error.is_eof() { ended_early() } else { unreadable(error.to_string()) }))
+        }
     }
 }
 
@@ -100,19 +89,8 @@ impl<'de, V: Visitor> serde::de::Visitor<'de> for Node<'_, '_, V> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let Self {
-            feed,
-            name,
-            failure,
-        } = self;
-        while items
-            .next_element_seed(Node {
-                feed: &mut *feed,
-                name,
-                failure: &mut *failure,
-            })?
-            .is_some()
-        {}
+        let Self { feed, name, failure } = self;
+        while items.next_element_seed(Node { feed: &mut *feed, name, failure: &mut *failure })?.is_some() {}
         Ok(())
     }
 
@@ -123,11 +101,7 @@ impl<'de, V: Visitor> serde::de::Visitor<'de> for Node<'_, '_, V> {
         }
         while let Some(key) = members.next_key::<String>()? {
             let name = Some(key.as_str());
-            members.next_value_seed(Node {
-                feed: &mut *self.feed,
-                name,
-                failure: &mut *self.failure,
-            })?;
+            members.next_value_seed(Node { feed: &mut *self.feed, name, failure: &mut *self.failure })?;
         }
         if self.name.is_some() {
             let outcome = self.feed.close();

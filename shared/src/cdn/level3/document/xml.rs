@@ -15,25 +15,15 @@ use quick_xml::{Reader, XmlVersion};
 ///
 /// # Errors
 /// [`CdnError::Unreadable`] for what is not XML, [`CdnError::Transient`] for what ends too early.
-pub(super) async fn read<V: Visitor>(
-    body: CappedBody,
-    feed: &mut Feed<'_, V>,
-) -> Result<(), CdnError> {
+pub(super) async fn read<V: Visitor>(body: CappedBody, feed: &mut Feed<'_, V>) -> Result<(), CdnError> {
     let mut reader = Reader::from_reader(body);
     let mut buffer = Vec::new();
     loop {
         buffer.clear();
         reader.get_mut().begin_piece();
-        let event = reader
-            .read_event_into_async(&mut buffer)
-            .await
-            .map_err(|error| xml_error(&error))?;
+        let event = reader.read_event_into_async(&mut buffer).await.map_err(|error| xml_error(&error))?;
         if matches!(event, Event::Eof) {
-            return if feed.path.is_empty() {
-                Ok(())
-            } else {
-                Err(ended_early())
-            };
+            return if feed.path.is_empty() { Ok(()) } else { Err(ended_early()) };
         }
         feed_event(&event, feed)?;
     }
@@ -77,9 +67,8 @@ fn feed_tag<V: Visitor>(tag: &BytesStart<'_>, feed: &mut Feed<'_, V>) -> Result<
         if attribute.key.as_namespace_binding().is_some() {
             continue;
         }
-        let value = attribute
-            .normalized_value(XmlVersion::Implicit1_0)
-            .map_err(|error| unreadable(error.to_string()))?;
+        let value =
+            attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|error| unreadable(error.to_string()))?;
         feed.leaf(attribute.key.local_name().as_ref(), &value)?;
     }
     Ok(())

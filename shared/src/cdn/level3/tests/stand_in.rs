@@ -23,9 +23,7 @@ pub(super) enum Reply {
 
 pub(super) fn answer(status: &str, headers: &str, body: &str) -> Reply {
     let length = body.len();
-    Reply::Bytes(format!(
-        "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}"
-    ))
+    Reply::Bytes(format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}"))
 }
 
 pub(super) fn ok(body: &str) -> Reply {
@@ -42,11 +40,8 @@ impl Vendor {
     /// Answers the n-th request with the n-th reply, and with the last one from then on.
     pub(super) async fn start(replies: Vec<Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let vendor = Self {
-            address: listener.local_addr().unwrap(),
-            requests: Arc::default(),
-            flooded: Arc::default(),
-        };
+        let vendor =
+            Self { address: listener.local_addr().unwrap(), requests: Arc::default(), flooded: Arc::default() };
         let (requests, flooded) = (Arc::clone(&vendor.requests), Arc::clone(&vendor.flooded));
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
@@ -54,11 +49,7 @@ impl Vendor {
                 let reply = {
                     let mut requests = requests.lock().unwrap();
                     requests.push(request);
-                    replies
-                        .get(requests.len() - 1)
-                        .or(replies.last())
-                        .cloned()
-                        .unwrap()
+                    replies.get(requests.len() - 1).or(replies.last()).cloned().unwrap()
                 };
                 tokio::spawn(send(stream, reply, Arc::clone(&flooded)));
             }

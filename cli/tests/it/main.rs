@@ -1,0 +1,20 @@
+//! The promises of the system, on the real database, the real Redis and real HTTP; the vendor is the simulator.
+//!
+//! `script/test` starts the servers and names them in the environment. Tests whose names end in
+//! `sqlite` and `mariadb` are the same test on both databases. Workers are driven by hand, one round
+//! at a time, and clocks are moved by hand; where a real process is needed, a condition is awaited
+//! with a bound. A test that needs a server of its own, to stop it, starts it itself.
+
+#![expect(unreachable_pub, reason = "a test binary has no outside; `pub` marks what `support` offers")]
+
+mod api_basics;
+mod embedded;
+mod faults;
+mod purge_api;
+mod queue;
+mod schema;
+mod sessions;
+mod submit;
+mod support;
+mod sync;
+mod watch;

@@ -1,0 +1,78 @@
+//! A database for each test.
+
+use overseas_shared::db::{Database, schema};
+use sqlx::Connection;
+use std::path::Path;
+use std::time::Duration;
+
+/// Which database a test runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Sqlite,
+    Mariadb,
+}
+
+/// A server that `script/test` started.
+pub fn server(variable: &str) -> String {
+    #[expect(clippy::disallowed_methods, reason = "how script/test tells where its servers are")]
+    std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: run the tests with script/test"))
+}
+
+/// The address of an empty database that no other test uses.
+pub async fn fresh_url(kind: Kind, folder: &Path) -> String {
+    match kind {
+        Kind::Sqlite => format!("sqlite://{}", folder.join("test.db").display()),
+        Kind::Mariadb => on_server(&server("OVERSEAS_TEST_MYSQL")).await,
+    }
+}
+
+/// Makes a database on a MariaDB server.
+pub async fn on_server(base: &str) -> String {
+    let name = format!("t{}", ulid::Ulid::generate().to_string().to_lowercase());
+    let mut connection = sqlx::MySqlConnection::connect(&format!("{base}/mysql")).await.unwrap();
+    let sql = format!("CREATE DATABASE {name} CHARACTER SET utf8mb4");
+    sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+    format!("{base}/{name}")
+}
+
+pub async fn connect(url: &str) -> Database {
+    Database::connect(url, 8, Duration::from_secs(5)).await.unwrap()
+}
+
+/// A connection to a migrated database.
+pub async fn migrated(url: &str) -> Database {
+    let db = connect(url).await;
+    schema::up(&db).await.unwrap();
+    db
+}
+
+/// One number that a query answers, for looking behind the product's back.
+pub async fn number(url: &str, sql: &str) -> i64 {
+    let sql = sqlx::AssertSqlSafe(sql.to_owned());
+    if let Some(path) = url.strip_prefix("sqlite://") {
+        let mut connection = sqlx::SqliteConnection::connect(path).await.unwrap();
+        sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+    } else {
+        let mut connection = sqlx::MySqlConnection::connect(url).await.unwrap();
+        sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+    }
+}
+
+/// Changes rows behind the product's back.
+pub async fn execute(url: &str, sql: &str) {
+    let sql = sqlx::AssertSqlSafe(sql.to_owned());
+    if let Some(path) = url.strip_prefix("sqlite://") {
+        let mut connection = sqlx::SqliteConnection::connect(path).await.unwrap();
+        sqlx::query(sql).execute(&mut connection).await.unwrap();
+    } else {
+        let mut connection = sqlx::MySqlConnection::connect(url).await.unwrap();
+        sqlx::query(sql).execute(&mut connection).await.unwrap();
+    }
+}
+
+/// One text that a query answers on MariaDB.
+pub async fn text(url: &str, sql: &str) -> String {
+    let mut connection = sqlx::MySqlConnection::connect(url).await.unwrap();
+    let sql = sqlx::AssertSqlSafe(sql.to_owned());
+    sqlx::query_scalar::<_, Option<String>>(sql).fetch_one(&mut connection).await.unwrap().unwrap_or_default()
+}
