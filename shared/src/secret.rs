@@ -10,6 +10,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
+use tokio::sync::Semaphore;
+
+/// Hashes at a time: each takes 19 MiB, and a crowd at the login must not take all memory.
+const AT_A_TIME: usize = 4;
+
+static TURNS: Semaphore = Semaphore::const_new(AT_A_TIME);
 
 /// Hashing failed: a defect or no memory.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -44,6 +50,7 @@ pub fn token_hash(text: &str) -> [u8; 32] {
 /// # Errors
 /// [`HashError`] when there is no memory.
 pub async fn hash_password(password: &str) -> Result<String, HashError> {
+    let _turn = TURNS.acquire().await.map_err(|error| HashError(error.to_string()))?;
     let password = password.to_owned();
     let work = move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string());
     tokio::task::spawn_blocking(work)
@@ -60,6 +67,7 @@ static NOBODY: LazyLock<Option<String>> = LazyLock::new(|| {
 
 /// Whether the password fits the hash. Without a hash the work is done all the same and the answer is no.
 pub async fn verify_password(password: &str, hash: Option<&str>) -> bool {
+    let Ok(_turn) = TURNS.acquire().await else { return false };
     let password = password.to_owned();
     let known = hash.is_some();
     let hash = hash.map(str::to_owned);

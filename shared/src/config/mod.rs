@@ -211,7 +211,7 @@ mod tests {
         assert!(message("[http]\ntrusted_networks = ['10.0.0.0/33']", &[]).contains("http.trusted_networks"));
         assert!(message("[database]\nurl = 'postgres://x'", &[]).contains("database.url"));
         assert!(message("[cdn.level3]\nvendor = 'level3'\nsecrte = 'x'", &[]).contains("cdn.level3.secrte"));
-        assert!(message("[cdn.Level3x]\nvendor = 'level3'\npoll_seconds = 0", &[]).contains("cdn.level3x"));
+        assert!(message("[cdn.Level3x]\nvendor = 'level3'\npoll_seconds = 0", &[]).contains("cdn.Level3x"));
         assert!(message("nonsense", &[]).contains("overseas.toml"));
     }
 

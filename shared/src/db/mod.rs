@@ -5,8 +5,8 @@
 //! layers see domain types only. Called by the API's handlers, the worker's jobs and the commands.
 
 use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    FromQueryResult, IsolationLevel, RuntimeErr, SqlErr, SqliteTransactionMode, Statement, TransactionOptions,
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    FromQueryResult, RuntimeErr, SqlErr, SqliteTransactionMode, Statement, TransactionOptions,
     TransactionTrait, Value,
 };
 use std::time::Duration;
@@ -154,10 +154,10 @@ impl Database {
     /// A transaction that may write. On SQLite it takes the write lock at once, since a lock that is
     /// asked for in the middle can be refused without waiting.
     async fn begin(&self) -> Result<DatabaseTransaction, DbError> {
+        // MySQL's isolation level is set once for each connection, which saves a round trip here.
         let options = TransactionOptions {
-            isolation_level: self.is_mysql().then_some(IsolationLevel::ReadCommitted),
-            access_mode: self.is_mysql().then_some(AccessMode::ReadWrite),
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
         };
         Ok(self.connection.begin_with_options(options).await?)
     }

@@ -72,6 +72,10 @@ impl PurgeUrl {
         }
         let host = DomainName::parse(url.host_str().unwrap_or_default()).map_err(|_| not_absolute())?;
         let authority_start = scheme_end + 3;
+        // The URL standard forgives `http:///x`; nobody means it.
+        if text[authority_start..].starts_with('/') {
+            return Err(not_absolute());
+        }
         let path_start = text[authority_start..].find(['/', '?']).map_or(text.len(), |offset| authority_start + offset);
         let target = target_of(&text[path_start..]);
         Ok(Self { text: text.to_owned(), host, path_start, target })

@@ -114,14 +114,15 @@ impl EdgeClient {
     }
 }
 
-/// The innermost cause; the outer texts repeat the URL.
+/// Worded by the innermost cause; the outer texts repeat the URL. A refusal of our own resolver
+/// arrives wrapped in the connector's errors, so it is told by its words.
 fn failure(error: &reqwest::Error) -> FetchFailure {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
-        if let Some(refusal) = inner.downcast_ref::<NotPublic>() {
-            return FetchFailure::Refused(refusal.to_string());
-        }
         cause = inner;
+    }
+    if cause.to_string() == NotPublic.to_string() {
+        return FetchFailure::Refused(NotPublic.to_string());
     }
     let kind = if error.is_timeout() { "no answer in time" } else { "no answer" };
     FetchFailure::Unreachable(format!("{kind}: {cause}"))

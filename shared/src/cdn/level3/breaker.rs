@@ -16,8 +16,9 @@ const PATIENCE: u32 = 5;
 const SCOPE_PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// How many refused scopes are remembered.
 const SCOPES_REMEMBERED: usize = 1000;
-/// The first hold after refused credentials; each further one is twice as long.
-const FIRST_HOLD: Duration = Duration::from_secs(60);
+/// The first hold after refused credentials; each further one is twice as long. Short, because a
+/// process that has just started cannot tell a rate limit from a bad key yet.
+const FIRST_HOLD: Duration = Duration::from_secs(15);
 /// The longest hold, and the longest wait that the vendor may ask for.
 const LONGEST_HOLD: Duration = Duration::from_secs(15 * 60);
 
@@ -212,7 +213,7 @@ mod tests {
             assert_eq!(bench.breaker.check(bench.now), Ok(()));
             holds.push(hold);
         }
-        assert_eq!(holds, [60, 120, 240, 480, 900, 900, 900]);
+        assert_eq!(holds, [15, 30, 60, 120, 240, 480, 900]);
         bench.succeed();
         assert_eq!(bench.hold(), 15);
     }
@@ -226,7 +227,7 @@ mod tests {
             bench.wait(15);
         }
         assert_eq!(bench.refuse().class(), "credentials");
-        bench.wait(60);
+        bench.wait(15);
         bench.succeed();
         assert_eq!(bench.refuse().class(), "rate_limited");
     }
@@ -244,7 +245,7 @@ mod tests {
         assert_eq!(bench.breaker.strikes, 1);
         let mut bench = Bench::new();
         for _ in 0..3 {
-            assert_eq!(bench.hold(), 60);
+            assert_eq!(bench.hold(), 15);
         }
     }
 
@@ -252,7 +253,7 @@ mod tests {
     fn a_success_beside_the_first_403_proves_the_key() {
         let mut bench = Bench::new();
         let together = bench.attempt();
-        assert_eq!(bench.hold(), 60);
+        assert_eq!(bench.hold(), 15);
         bench.breaker.succeeded(together, bench.now);
         assert_eq!(bench.breaker.check(bench.now), Err(CdnError::RateLimited { retry_after: PAUSE }));
     }
