@@ -1,7 +1,7 @@
 //! Who is calling. A handler that touches data takes a [`Caller`] or a [`Staff`], so one without the
 //! check does not compile against the data.
 //!
-//! A credential is `Authorization: Bearer <token>` or the parameter `token`; it is looked up with
+//! A credential is `Authorization: Bearer <token>` or the parameter `token`; it is checked with
 //! every request, so a logout counts at once on every server. Callers without a credential from a
 //! trusted network count as staff.
 
@@ -36,6 +36,8 @@ pub struct Caller {
     pub address: IpAddr,
     /// The id of its request.
     pub request_id: String,
+    /// The epoch that was read for this request.
+    pub epoch: i64,
 }
 
 /// A caller who acts for anyone.
@@ -59,19 +61,21 @@ impl Caller {
         let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
         let Some(token) = token_of(request) else {
             if state.config.http.trusts(address) {
-                return Ok(Self { principal: Principal::TrustedNetwork, operate_right: true, address, request_id });
+                let (principal, epoch) = (Principal::TrustedNetwork, state.epoch().await?);
+                return Ok(Self { principal, operate_right: true, address, request_id, epoch });
             }
             let message = "no credential: log in with POST /level3/login and send `Authorization: Bearer <token>` or the parameter token";
             return Err(ApiError::Unauthorized(message.to_owned()));
         };
-        let session = state.session(token_hash(&token)).await?.ok_or_else(|| {
+        let epoch = state.epoch().await?;
+        let session = state.session(epoch, token_hash(&token)).await?.ok_or_else(|| {
             ApiError::Unauthorized("the token is not valid (any more): log in again with POST /level3/login".to_owned())
         })?;
         let principal = match session.role {
             Role::User => Principal::User { id: session.user_id, email: session.email },
             Role::Staff => Principal::Staff { id: session.user_id, email: session.email },
         };
-        Ok(Self { principal, operate_right: session.operate_right, address, request_id })
+        Ok(Self { principal, operate_right: session.operate_right, address, request_id, epoch })
     }
 
     /// What this caller's queries may touch.

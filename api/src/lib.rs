@@ -8,6 +8,7 @@ pub mod auth;
 pub mod document;
 pub mod error;
 pub mod idempotency;
+pub mod memory;
 pub mod params;
 pub mod routes;
 pub mod server;

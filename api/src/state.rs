@@ -1,10 +1,12 @@
 //! What the handlers share: the database, the queue, the settings, and the look-ups that many
 //! requests make together.
 //!
-//! Nothing of a tenant is cached here; the batchers only merge what is asked at the same time.
+//! What is remembered of tenants is checked against the epoch with every request (`memory`); the
+//! batchers only merge what is asked at the same time.
 //! Made once at the start of the API.
 
 use crate::error::ApiError;
+use crate::memory::{Memory, Place};
 use bytes::Bytes;
 use futures::FutureExt;
 use overseas_shared::batch::{Batcher, Coalescer};
@@ -14,8 +16,8 @@ use overseas_shared::config::Config;
 use overseas_shared::db::mapping::{self, PurgePlace};
 use overseas_shared::db::session::{self, Session, TokenHash};
 use overseas_shared::db::task::{self, TaskFilter, TaskOrder};
-use overseas_shared::db::{Database, DbError};
-use overseas_shared::domain::{DomainName, Scope};
+use overseas_shared::db::{Database, DbError, epoch};
+use overseas_shared::domain::Scope;
 use overseas_shared::queue::Queue;
 use overseas_shared::task_id::TaskIds;
 use std::collections::{HashMap, HashSet};
@@ -45,8 +47,10 @@ pub struct State {
     pub task_ids: TaskIds,
     /// Renders the metrics.
     pub metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
+    memory: Memory,
+    epochs: Coalescer<(), Result<i64, DbError>>,
     sessions: Batcher<TokenHash, Result<Option<Session>, DbError>>,
-    places: Batcher<(i64, DomainName), Places>,
+    places: Batcher<Place, Places>,
     orders: Batcher<TaskOrder, Result<(), DbError>>,
     lists: Coalescer<(Scope, TaskFilter), Result<Bytes, ApiError>>,
 }
@@ -61,6 +65,8 @@ impl State {
             .filter_map(|(name, cdn)| Some((name.clone(), registry::capabilities(&cdn.vendor)?)))
             .collect();
         Self {
+            memory: Memory::default(),
+            epochs: epoch_coalescer(&db),
             sessions: session_batcher(&db, &clock),
             places: place_batcher(&db),
             orders: order_batcher(&db),
@@ -75,20 +81,40 @@ impl State {
         }
     }
 
+    /// The number under which what is remembered is true; see [`epoch`].
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] when the database cannot be asked.
+    pub async fn epoch(&self) -> Result<i64, ApiError> {
+        Ok(self.epochs.ask(()).await??)
+    }
+
     /// The live session of a token.
     ///
     /// # Errors
     /// [`ApiError::Unavailable`] when the database cannot be asked.
-    pub async fn session(&self, hash: TokenHash) -> Result<Option<Session>, ApiError> {
-        Ok(self.sessions.ask(hash).await??)
+    pub async fn session(&self, epoch: i64, hash: TokenHash) -> Result<Option<Session>, ApiError> {
+        if let Some(known) = self.memory.session(epoch, &hash) {
+            return Ok(Some(known).filter(|session| session.expires_at > self.clock.now()));
+        }
+        let found = self.sessions.ask(hash).await??;
+        if let Some(session) = &found {
+            self.memory.keep_session(epoch, hash, session);
+        }
+        Ok(found)
     }
 
     /// Where a user may purge a host.
     ///
     /// # Errors
     /// [`ApiError::Unavailable`] when the database cannot be asked.
-    pub async fn purge_places(&self, user_id: i64, host: DomainName) -> Result<Vec<PurgePlace>, ApiError> {
-        Ok(self.places.ask((user_id, host)).await??)
+    pub async fn purge_places(&self, epoch: i64, place: Place) -> Result<Vec<PurgePlace>, ApiError> {
+        if let Some(known) = self.memory.places(epoch, &place) {
+            return Ok(known);
+        }
+        let found = self.places.ask(place.clone()).await??;
+        self.memory.keep_places(epoch, place, &found);
+        Ok(found)
     }
 
     /// Writes an order of tasks; when this returns, it is committed.
@@ -113,6 +139,14 @@ impl State {
     }
 }
 
+fn epoch_coalescer(db: &Database) -> Coalescer<(), Result<i64, DbError>> {
+    let db = db.clone();
+    Coalescer::new(move |()| {
+        let db = db.clone();
+        async move { epoch::read(&db).await }.boxed()
+    })
+}
+
 fn session_batcher(db: &Database, clock: &Clock) -> Batcher<TokenHash, Result<Option<Session>, DbError>> {
     let (db, clock) = (db.clone(), clock.clone());
     Batcher::new(LANES, TOGETHER, move |hashes: Vec<TokenHash>| {
@@ -129,9 +163,9 @@ fn session_batcher(db: &Database, clock: &Clock) -> Batcher<TokenHash, Result<Op
     })
 }
 
-fn place_batcher(db: &Database) -> Batcher<(i64, DomainName), Places> {
+fn place_batcher(db: &Database) -> Batcher<Place, Places> {
     let db = db.clone();
-    Batcher::new(LANES, TOGETHER, move |pairs: Vec<(i64, DomainName)>| {
+    Batcher::new(LANES, TOGETHER, move |pairs: Vec<Place>| {
         let db = db.clone();
         async move {
             match mapping::purge_places(&db, &pairs).await {

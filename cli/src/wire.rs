@@ -1,4 +1,9 @@
-//! Putting the parts together the same way for every command.
+//! Puts the parts together the same way for every command: settings, database, queue, accounts, signals.
+//!
+//! Commands that read or write rows take `current_database`, which refuses another version's schema;
+//! `database` is for those that look at the schema or change it. A worker's calls to vendors pass the gate
+//! that all workers share; `accounts` is for single commands, whose calls are counted in the process only.
+//! The first signal stops in an orderly way, the second at once. Called by `main` and the commands.
 
 use anyhow::{Context as _, Result, bail};
 use overseas_shared::cdn::{CallGate, LocalGate};

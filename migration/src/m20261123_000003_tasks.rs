@@ -43,7 +43,6 @@ impl MigrationTrait for Migration {
         let indexes: &[(&str, &[&str], bool)] = &[
             ("task_list", &["user_id", "kind", "id"], false),
             ("task_due", &["cdn_id", "step", "kind", "due_at"], false),
-            ("task_ended", &["ended_at"], false),
         ];
         create(manager, "task", task, indexes).await?;
 
@@ -58,7 +57,7 @@ impl MigrationTrait for Migration {
             .col(optional_big("seen_at"))
             .col(optional_text("message", 2000))
             .to_owned();
-        let open: &[(&str, &[&str], bool)] = &[("submission_open", &["property_id", "state"], false)];
+        let open: &[(&str, &[&str], bool)] = &[("submission_open", &["state", "property_id"], false)];
         create(manager, "submission", submission, open).await?;
 
         let link = table("task_submission")

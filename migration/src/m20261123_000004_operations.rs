@@ -1,5 +1,9 @@
 //! What keeps several processes in step and leaves a trace: idempotency keys, the audit trail, which
 //! scheduled run belongs to whom, and leases of shared things such as the calls to one account.
+//!
+//! Primary keys decide who is first: one answer for (caller, key), one run for (job, period), one holder
+//! for a lease's name. The audit trail has no foreign keys, so that it outlives what it speaks of.
+//! Called by the list of steps in `lib`.
 
 use crate::table::{big, create, digest, drop, id, long_text, optional_big, optional_text, primary, table, text};
 use sea_orm_migration::prelude::*;
@@ -50,10 +54,20 @@ impl MigrationTrait for Migration {
             .col(big("expires_at"))
             .primary_key(&mut primary(&["name"]))
             .to_owned();
-        create(manager, "lease", lease, &[]).await
+        create(manager, "lease", lease, &[]).await?;
+
+        let epoch =
+            table("epoch").col(text("name", 64)).col(big("number")).primary_key(&mut primary(&["name"])).to_owned();
+        create(manager, "epoch", epoch, &[]).await?;
+        let first = Query::insert()
+            .into_table(Alias::new("epoch"))
+            .columns([Alias::new("name"), Alias::new("number")])
+            .values_panic(["access".into(), 1.into()])
+            .to_owned();
+        manager.execute(first).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        drop(manager, &["lease", "schedule_run", "audit", "idempotency"]).await
+        drop(manager, &["epoch", "lease", "schedule_run", "audit", "idempotency"]).await
     }
 }

@@ -1,5 +1,8 @@
 //! The words that the steps are written in: columns of the kinds that this schema uses, and a table
-//! with the right engine and collation. Called by the steps only.
+//! with the right engine and collation.
+//!
+//! A word that a landed step uses keeps its meaning, since a change here would change that step too; for
+//! another meaning there is another word. Called by the steps only.
 
 use sea_orm_migration::prelude::*;
 

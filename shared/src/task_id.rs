@@ -7,6 +7,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 use ulid::{Generator, Ulid};
 
+/// The smallest id that a task made at `at` (UTC milliseconds) or later can have.
+#[must_use]
+pub fn earliest_at(at: i64) -> String {
+    Ulid::from_parts(u64::try_from(at).unwrap_or(0), 0).to_string()
+}
+
 /// Makes ids.
 #[derive(Default)]
 pub struct TaskIds {

@@ -1,4 +1,7 @@
 //! Why a simulator could not be started. One enum; each text names the setting, the file or the address.
+//!
+//! What goes wrong later is none of these: a bad request gets an answer, a bad fault rule a
+//! `FaultRuleError`. Made by `config` and `server`; shown by the commands that start a simulator.
 
 use std::io;
 use std::net::SocketAddr;

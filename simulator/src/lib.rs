@@ -1,23 +1,14 @@
 //! Stand-in servers that speak CDN vendors' own wire formats, for tests and for the embedded demonstration.
 //!
-//! A simulator plays two parts on two addresses: the vendor's API, with signatures checked, and the CDN's edge server.
-//! It can be told to fail, to move its time on, and to tell what it was asked: see [`Control`], which is also served over
-//! HTTP under `/_control/` beside the vendor's API.
+//! A simulator plays two parts on two addresses: the vendor's API, with signatures checked, and the CDN's
+//! edge server. It can be told to fail, to move its time on, and to tell what it was asked: see
+//! [`Control`], which is also served over HTTP under `/_control/` beside the vendor's API.
 //!
-//! It shares no code with the clients of these vendors, so that a mistake of theirs cannot hide in it. Facts come from
-//! the vendors' help pages; where those are silent, the choice is written beside the code.
+//! It shares no code with the clients of these vendors, so that a mistake of theirs cannot hide in it.
+//! Facts come from the vendors' help pages; where those are silent, the choice is written beside the code.
 //!
-//! Each vendor is a folder; what they share (clock, faults, record) is beside them. Started by `overseas up` and
-//! `overseas simulate`, and by tests:
-//!
-//! ```no_run
-//! # async fn example() -> Result<(), overseas_simulator::SimulatorError> {
-//! let simulator = overseas_simulator::start(overseas_simulator::Config::demo().on_free_ports()).await?;
-//! println!("{}", simulator.vendor_url());
-//! simulator.stop().await;
-//! # Ok(())
-//! # }
-//! ```
+//! Each vendor is a folder; what they share (clock, faults, record) is beside them. Started by
+//! `overseas up` and `overseas simulate`, and by tests; [`start`] has an example.
 
 mod clock;
 mod config;

@@ -1,5 +1,7 @@
-//! Locking without a panic: the state behind these locks is changed in single steps, so that a task which panicked while
-//! it held one left nothing half done.
+//! Locking without a panic, for all state that the simulated servers share.
+//!
+//! A lock that a panicking task held is used on: the state behind these locks is changed in single
+//! steps, so nothing is left half done. Called by `faults`, `record` and `level3`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

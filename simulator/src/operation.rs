@@ -1,4 +1,8 @@
 //! The names of what a request asks for, as fault rules and the record of requests use them.
+//!
+//! Their serialised forms (`accessGroups`, `invalidate`) are part of the control interface, so they stay
+//! as they are. A request has its operation before anything about it is checked; `Unknown` is one too, so
+//! that the record misses nothing. Assigned by `level3` and `edge`.
 
 use serde::{Deserialize, Serialize};
 

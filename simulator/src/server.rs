@@ -1,4 +1,9 @@
 //! Starting and stopping: two listeners, each served by a task in the background.
+//!
+//! Both addresses are bound when `start` returns, so a client may connect at once; if one cannot be had,
+//! nothing is left running. A simulator ends with its handle: `stop` waits until the addresses are
+//! free, dropping does not wait. The control endpoints stand before the vendor's API on one address.
+//! Called by `overseas up`, `overseas simulate` and tests.
 
 use std::future::Future;
 use std::io;
@@ -65,6 +70,15 @@ impl Simulator {
 }
 
 /// Starts a simulator that tells the time by the system's clock.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), overseas_simulator::SimulatorError> {
+/// let simulator = overseas_simulator::start(overseas_simulator::Config::demo().on_free_ports()).await?;
+/// println!("{}", simulator.vendor_url());
+/// simulator.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// A configuration that contradicts itself, or an address that cannot be listened on.

@@ -1,4 +1,8 @@
 //! What all simulated servers share: one clock, one list of faults, one record of requests.
+//!
+//! There is one stage for each simulator, so that requests to the vendor and to the edge are numbered in
+//! one order and a move of the time is seen by both. Made by `server`, and handed to the vendors, the
+//! edge and the control endpoints.
 
 use std::sync::Arc;
 

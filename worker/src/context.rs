@@ -1,4 +1,8 @@
 //! What every job needs: the database, the queue, the clock, the accounts and the settings.
+//!
+//! There is one for each run of a worker. Its `owner` is the name in which call slots and periods are
+//! taken: no two runs share one, so a restarted process is never taken for the one before it. Rounds that
+//! claim tasks take a fresh name each. Made by `overseas worker`, `overseas up` and the tests' world.
 
 use crate::account::Account;
 use crate::slots::SharedGate;

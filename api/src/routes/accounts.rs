@@ -178,7 +178,9 @@ impl Accounts {
         let id = match account::create_company(&state.db, &new, state.clock.now()).await {
             Ok(id) => id,
             Err(DbError::Conflict(index)) => {
-                let message = if index.contains("company") && index.contains("name") {
+                // The refused values stand in the database's words too; the index comes last.
+                let of_name = ["company.name", "company_name'"].iter().any(|end| index.trim_end().ends_with(end));
+                let message = if of_name {
                     format!("company_name: the company {} exists already", new.name)
                 } else {
                     format!("owner_email: {} is an account already", new.owner_email)

@@ -85,7 +85,7 @@ pub struct UserDomainsIn {
     #[serde(deserialize_with = "text")]
     cdn: Option<String>,
     /// One domain or a list of them.
-    domains: OneOrMany,
+    domains: Option<OneOrMany>,
 }
 
 impl Example for UserDomainsIn {
@@ -93,7 +93,7 @@ impl Example for UserDomainsIn {
         Self {
             login_email: Some("user@example.com".to_owned()),
             cdn: Some("level3".to_owned()),
-            domains: OneOrMany(vec!["a.example.com".to_owned()]),
+            domains: Some(OneOrMany(vec!["a.example.com".to_owned()])),
         }
     }
 }
@@ -258,8 +258,10 @@ async fn map_domains(
     let target = named_target(state, staff, params.login_email.as_deref()).await?;
     let cdn = params.cdn.ok_or_else(|| ApiError::missing("cdn"))?;
     let cdn = known_cdn(state, &cdn).await?;
+    // Left out is not the same as empty: a forgotten parameter must not unmap everything.
     let domains: Vec<DomainName> = params
         .domains
+        .ok_or_else(|| ApiError::missing("domains"))?
         .0
         .iter()
         .map(|name| DomainName::parse(name))

@@ -1,4 +1,8 @@
-//! One file a resource: its parameter and answer types, and its handlers, together.
+//! One file a resource: its parameter types, answer types and handlers together.
+//!
+//! A handler reads its parameters, turns raw text into domain types, calls `shared::db` and shapes the
+//! answer; it holds no SQL and calls no vendor. [`Group`] sorts the operations of the OpenAPI document.
+//! Called by `document`, which makes the service of all resources, and by `app`, which adds `/metrics`.
 
 pub mod accounts;
 pub mod mappings;

@@ -254,7 +254,7 @@ async fn order(
     {
         return Ok(Answer::from_bytes(answer));
     }
-    let places = find_places(state, &target, &urls).await?;
+    let places = find_places(state, caller.epoch, &target, &urls).await?;
     check_capabilities(state, kind, &urls, &places)?;
     let now = state.clock.now();
     let tasks = make_tasks(state, caller, &target, kind, &urls, &places, now);
@@ -332,10 +332,10 @@ fn named(items: &[String]) -> String {
 type Places = BTreeMap<DomainName, Vec<PurgePlace>>;
 
 /// Where each host leads for this user.
-async fn find_places(state: &SharedState, target: &Target, urls: &[PurgeUrl]) -> Result<Places, ApiError> {
+async fn find_places(state: &SharedState, epoch: i64, target: &Target, urls: &[PurgeUrl]) -> Result<Places, ApiError> {
     let hosts: BTreeSet<&DomainName> = urls.iter().map(PurgeUrl::host).collect();
     let look_ups = hosts.into_iter().map(|host| async move {
-        let places = state.purge_places(target.id, host.clone()).await?;
+        let places = state.purge_places(epoch, (target.id, host.clone())).await?;
         Ok::<_, ApiError>((host.clone(), places))
     });
     let places: Places = try_join_all(look_ups).await?.into_iter().collect();

@@ -209,7 +209,7 @@ fn token(request: &Request, params: TokenIn) -> Option<String> {
 
 async fn check(state: &SharedState, request: &Request, params: TokenIn) -> Result<Answer<LoginCheckOut>, ApiError> {
     let session = match token(request, params) {
-        Some(token) => state.session(token_hash(&token)).await?,
+        Some(token) => state.session(state.epoch().await?, token_hash(&token)).await?,
         None => None,
     };
     Answer::new(&LoginCheckOut {

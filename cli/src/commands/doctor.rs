@@ -1,4 +1,9 @@
 //! `overseas doctor`: checks everything that the service needs, one line each; exit code 1 if one fails.
+//!
+//! A failed check never ends the run; what cannot be checked without it is said to be not checked. Each
+//! account is opened alone, so that a wrong setting of one does not hide the others, and makes one call to
+//! its vendor, which the limit that the workers share does not count. An account's row is written where
+//! it is new, and for a moment a file in the log store. Called by `main`.
 
 #![expect(clippy::print_stdout, reason = "the command's answer")]
 

@@ -1,4 +1,8 @@
-//! `overseas migrate`: up, down, status.
+//! `overseas migrate`: run the schema's missing steps, undo the newest, or show which have run.
+//!
+//! With `doctor` and the embedded start, the only one that accepts a schema of another version, since
+//! mending that is its purpose. A database server is migrated here and nowhere else: neither the API nor
+//! a worker changes its schema when it starts. Every action ends with the list of steps. Called by `main`.
 
 #![expect(clippy::print_stdout, reason = "the command's answer")]
 

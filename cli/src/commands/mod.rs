@@ -1,4 +1,8 @@
-//! The commands, one file each.
+//! The commands, one file each; `demo` is not one, but the part of `up` that plays the vendor.
+//!
+//! A command gets its options and settings from `main`, puts its parts together through `wire` and runs to
+//! its end. Its answer goes to standard output, log lines to standard error; a failure that ends it is
+//! returned and printed once, by `main`. Called by `main`; `up` also uses `demo` and `serve`.
 
 pub(crate) mod demo;
 pub(crate) mod doctor;

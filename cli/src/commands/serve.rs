@@ -1,4 +1,9 @@
 //! `overseas api` and `overseas worker`: the two long-running processes of production.
+//!
+//! Both refuse a schema that is not this version's. On a signal both finish what is under way within a
+//! grace period; what a worker leaves comes back by its lease. The API binds its address last, so one that
+//! listens has passed the checks. They meet only in the database and the queue.
+//! Called by `main`; `serve_api` also by `up`.
 
 use crate::wire;
 use anyhow::Result;

@@ -1,4 +1,7 @@
-//! `overseas simulate`: the simulator of the vendors alone.
+//! `overseas simulate`: the simulator of the vendors alone, for trying a client or measuring the product.
+//!
+//! Reads none of the product's settings and needs no database; options win over the data file. What is
+//! printed are the addresses in use, so port 0 may be asked for. Called by `main`; `bench` runs it.
 
 #![expect(clippy::print_stdout, reason = "the command's answer")]
 

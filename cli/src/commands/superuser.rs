@@ -1,4 +1,8 @@
 //! `overseas createsuperuser`: the first member of staff, or a new password for one.
+//!
+//! The way in while there is nobody who could use the API, so the address needs no account in the ops
+//! directory. An existing user becomes staff, gets the password and loses its sessions. The password is
+//! asked for or read from standard input: arguments would show in the process list. Called by `main`.
 
 #![expect(clippy::print_stdout, reason = "the command's answer")]
 

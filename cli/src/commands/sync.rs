@@ -1,4 +1,8 @@
-//! `overseas sync-ag` and `overseas sync-service`: the catalogue, now.
+//! `overseas sync-ag` and `overseas sync-service`: reads the vendors' catalogue now, not when it is next due.
+//!
+//! The work is the worker's own job, so running it beside workers is safe; only its calls are not counted
+//! by the limit that they share. Services are read for the groups that are known, hence after `sync-ag`.
+//! An account that fails does not hold the others back, but the command fails. Called by `main`.
 
 #![expect(clippy::print_stdout, reason = "the command's answer")]
 

@@ -61,7 +61,7 @@ on_both! {
     }
 
     async fn a_conflict_is_told_by_its_index_not_by_what_the_values_look_like(world: World) {
-        let email = "company_name@company.example.com";
+        let email = "company_name@company.name";
         staff(&world, COMPANY, company("First", email)).await.ok();
         let message = staff(&world, COMPANY, company("Second", email)).await.failed(409);
         assert!(message.starts_with("owner_email: "), "{message}");

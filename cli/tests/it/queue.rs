@@ -1,4 +1,9 @@
 //! The wake-ups in Redis: bounded, restartable, and of no consequence when they are lost.
+//!
+//! A test has a Redis of its own, which it may flood or stop, a world on MariaDB whose API sends messages,
+//! and a real worker process that receives them. That a task was handed over proves a wake-up only where
+//! the sweep is put off. The last test is about processes that refuse a schema with missing steps.
+//! `secret` is for `faults` too: the world's settings do not show it.
 
 use crate::support::process::{Process, Settings, run};
 use crate::support::servers::Redis;

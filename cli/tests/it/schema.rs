@@ -1,4 +1,7 @@
-//! Migrations up and down on both databases, and the refusal of another version's schema.
+//! Migrations up and down on both databases, and how another version's schema is recognised.
+//!
+//! Every step has to be undoable, and both databases have to get the same tables and columns; the
+//! databases are empty ones, made for the test. That real processes refuse a wrong schema is in `queue`.
 
 use crate::support::Kind;
 use crate::support::database::{connect, execute, fresh_url, number};

@@ -1,4 +1,8 @@
 //! Handing tasks to the vendor: grouping, leases, retries, and what the vendor may do to us.
+//!
+//! Most tests ask the simulator's record: every URL arrived, none twice without need, in as few calls as
+//! promised, whatever faults were set. The others look at who may claim and write a row. No worker loop
+//! runs here: rounds are driven by hand, and back-offs are passed by moving the clock.
 
 use crate::support::{World, on_both};
 use overseas_shared::db::task::{self, Claim};

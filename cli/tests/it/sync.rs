@@ -1,4 +1,7 @@
-//! Keeping the copy of a vendor's catalogue.
+//! Keeping the copy of a vendor's catalogue: what is read, and what stays when reading fails.
+//!
+//! The world has read the simulator's demo data once before a test begins. Nothing is ever deleted: what
+//! the vendor drops is no longer listed, and a failure leaves the rows as they were.
 
 use crate::support::{World, on_both};
 use overseas_shared::db::catalogue;

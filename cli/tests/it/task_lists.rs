@@ -4,7 +4,7 @@ use crate::support::http::send;
 use crate::support::world::{OTHER, USER};
 use crate::support::{Kind, World, on_both};
 use overseas_shared::domain::Kind as TaskKind;
-use overseas_simulator::{FaultKind, FaultRule};
+use overseas_simulator::{FaultKind, FaultRule, FaultTarget, Operation};
 use serde_json::{Value, json};
 
 const LIST: &str = "/level3/refresh_list";
@@ -127,10 +127,9 @@ on_both! {
     }
 
     async fn a_failed_task_says_why(world: World) {
-        let refuse = json!({"target": "submit", "kind": {"status": 400}});
-        let rules: Result<Vec<FaultRule>, _> = serde_json::from_value(json!([refuse]));
-        let rules = rules.unwrap_or_else(|error| panic!("{error}: {:?}", std::any::type_name::<FaultKind>()));
-        world.control.set_faults(rules).unwrap();
+        let operation = FaultTarget::Only(Operation::Invalidate);
+        let refused = FaultRule { operation, status: Some(400), ..FaultRule::new(FaultKind::Status) };
+        world.control.set_faults(vec![refused]).unwrap();
         let id = world.refresh("http://cdn.example.com/a").await.remove(0);
         world.submit(TaskKind::Refresh).await;
         let failed = world.task("refresh", &id).await;
@@ -157,10 +156,8 @@ on_both! {
 async fn a_list_is_answered_while_the_vendor_is_away() {
     let world = World::new(Kind::Sqlite).await;
     let made = fill(&world, 1).await;
-    let before = world.control.summary();
-    world.simulator.stop().await;
-    let answer = reqwest::Client::new().get(format!("{}{LIST}", world.base)).bearer_auth(&world.user_token);
-    let answer: Value = answer.send().await.unwrap().json().await.unwrap();
-    assert_eq!(ids(answer["results"].as_array().unwrap()), made);
-    assert_eq!(world.control.summary(), before);
+    world.control.set_faults(vec![FaultRule { status: Some(500), ..FaultRule::new(FaultKind::Status) }]).unwrap();
+    assert_eq!(ids(&list(&world, "").await), made);
+    let mine = world.get(&world.user_token, "/level3/user_domains").await.ok();
+    assert_eq!(mine["results"][0]["domains"][0]["state"], "Active");
 }

@@ -84,6 +84,8 @@ pub struct Progress {
 pub struct ProgressReport {
     /// The requests that the vendor knows; those that were asked for and are missing here, it does not list (any more).
     pub listed: Vec<Progress>,
+    /// Whether the list is as long as the vendor keeps it, so that older requests have dropped out of it.
+    pub is_full: bool,
 }
 
 /// A group of services, and perhaps of other groups, in the vendor's catalogue.

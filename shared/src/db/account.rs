@@ -4,7 +4,7 @@
 //! insert. Called by the account handlers, the login, and the commands.
 
 use crate::db::entity::{company, login_failure, ops_account, user};
-use crate::db::{Database, DbError, execute, retrying};
+use crate::db::{Database, DbError, epoch, execute, retrying};
 use crate::domain::EmailAddress;
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
@@ -179,6 +179,7 @@ pub async fn reset_password(db: &Database, id: i64, role: Role, hash: &str) -> R
         let sql = "UPDATE `user` SET password_hash = ?, role = ? WHERE id = ?".to_owned();
         execute(&tx, sql, vec![hash.into(), role.as_str().into(), id.into()]).await?;
         execute(&tx, "DELETE FROM session WHERE user_id = ?".to_owned(), vec![id.into()]).await?;
+        epoch::raise(&tx).await?;
         Ok(tx.commit().await?)
     })
     .await

@@ -4,7 +4,7 @@
 //! never deletes. What could not be read is left as it was. Called by the `sync-*` jobs and commands.
 
 use crate::db::entity::{access_group, cdn, property, service};
-use crate::db::{Database, DbError, execute, marks, retrying};
+use crate::db::{Database, DbError, epoch, execute, marks, retrying};
 use crate::domain::catalogue::{Group, Property, Service};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::sea_query::OnConflict;
@@ -161,6 +161,7 @@ pub async fn store_services(
             let sql = format!("UPDATE {table} SET listed = ? WHERE {rows} AND seen_at < ?");
             execute(&tx, sql, vec![false.into(), group_id.into(), now.into()]).await?;
         }
+        epoch::raise(&tx).await?;
         Ok(tx.commit().await?)
     })
     .await
@@ -249,6 +250,9 @@ pub async fn unlist_orphans(db: &Database, cdn_id: i64) -> Result<u64, DbError> 
         values.extend(ids);
         let sql = format!("UPDATE property SET listed = ? WHERE listed = ? AND service_id IN ({services})");
         changed += execute(&db.connection, sql, values).await?;
+    }
+    if changed > 0 {
+        retrying(|| epoch::raise(&db.connection)).await?;
     }
     Ok(changed)
 }

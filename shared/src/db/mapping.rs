@@ -5,7 +5,7 @@
 //! refresh and preload.
 
 use crate::db::entity::user_domain;
-use crate::db::{Database, DbError, execute, marks, retrying, row_marks, rows};
+use crate::db::{Database, DbError, epoch, execute, marks, retrying, row_marks, rows};
 use crate::domain::{DomainName, Scope};
 use sea_orm::{FromQueryResult, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -219,6 +219,7 @@ pub async fn map_domains(
                 chunk.iter().flat_map(|domain| [user_id.into(), domain.as_str().into(), cdn_id.into()]).collect();
             execute(&tx, sql, values).await?;
         }
+        epoch::raise(&tx).await?;
         Ok(tx.commit().await?)
     })
     .await

@@ -15,6 +15,7 @@ pub mod account;
 pub mod audit;
 pub mod catalogue;
 mod entity;
+pub mod epoch;
 pub mod idempotency;
 pub mod lease;
 pub mod mapping;
@@ -227,7 +228,7 @@ fn row_marks(rows: usize, columns: usize) -> String {
     text
 }
 
-/// Repeats an operation that met another one (a deadlock, a busy SQLite file), up to five times.
+/// Repeats an operation that met another one (a deadlock, a busy SQLite file), up to ten times.
 async fn retrying<T, F, Fut>(mut operation: F) -> Result<T, DbError>
 where
     F: FnMut() -> Fut,
@@ -236,10 +237,10 @@ where
     let mut tries = 0;
     loop {
         match operation().await {
-            Err(DbError::Contended(reason)) if tries < 5 => {
+            Err(DbError::Contended(reason)) if tries < 10 => {
                 tries += 1;
                 tracing::debug!(reason, tries, "two transactions met");
-                let pause = rand::random_range(1..=20) * tries;
+                let pause = rand::random_range(2..=20) * tries;
                 tokio::time::sleep(Duration::from_millis(pause)).await;
             }
             other => return other,

@@ -1,12 +1,12 @@
 //! Sessions: which token belongs to whom, until when.
 //!
-//! Only the SHA-256 of a token is stored. Nothing is cached, so a logout counts at once on every
-//! server; many look-ups share one query instead ([`find_many`]). Called by login, logout and the
-//! check of every request's credential.
+//! Only the SHA-256 of a token is stored. A session that is ended raises the epoch, so a logout counts
+//! at once on every server; many look-ups share one query ([`find_many`]). Called by login, logout and
+//! the check of every request's credential.
 
 use crate::db::account::Role;
 use crate::db::entity::session;
-use crate::db::{Database, DbError, execute, marks, rows};
+use crate::db::{Database, DbError, epoch, execute, marks, retrying, rows};
 use crate::domain::EmailAddress;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{EntityTrait, FromQueryResult};
@@ -89,8 +89,15 @@ pub async fn find_many(db: &Database, hashes: &[TokenHash], now: i64) -> Result<
 /// # Errors
 /// [`DbError`] when the change fails.
 pub async fn end(db: &Database, hash: &TokenHash) -> Result<(), DbError> {
-    let sql = "DELETE FROM session WHERE token_hash = ?".to_owned();
-    execute(&db.connection, sql, vec![hash.to_vec().into()]).await.map(drop)
+    retrying(|| async {
+        let tx = db.begin().await?;
+        let sql = "DELETE FROM session WHERE token_hash = ?".to_owned();
+        if execute(&tx, sql, vec![hash.to_vec().into()]).await? > 0 {
+            epoch::raise(&tx).await?;
+        }
+        Ok(tx.commit().await?)
+    })
+    .await
 }
 
 /// Deletes sessions that have expired.

@@ -282,16 +282,25 @@ pub async fn open(db: &Database, property_id: i64, after: i64, most: u64) -> Res
         .collect())
 }
 
-/// Writes verdicts on requests and moves the tasks they serve; `fetches` says that a preload of this
-/// account goes on with the worker fetching the URLs. Returns whether a task now waits to be fetched.
+/// Writes verdicts on requests of a property and moves the tasks they serve; `fetches` says that a preload
+/// of this account goes on with the worker fetching the URLs. Returns whether a task now waits to be fetched.
+/// Those who write to one property do so one after the other: its row in `property_poll` is locked first.
 ///
 /// # Errors
 /// [`DbError`] when a change fails; what was written before stays and the rest follows with the next poll.
-pub async fn apply(db: &Database, verdicts: &[(i64, Verdict)], fetches: bool, now: i64) -> Result<bool, DbError> {
+pub async fn apply(
+    db: &Database,
+    property_id: i64,
+    verdicts: &[(i64, Verdict)],
+    fetches: bool,
+    now: i64,
+) -> Result<bool, DbError> {
+    let lock = format!("SELECT due_at AS id FROM property_poll WHERE property_id = ?{}", db.for_update());
     let mut any_fetch = false;
     for chunk in verdicts.chunks(100) {
         any_fetch |= retrying(|| async {
             let tx = db.begin().await?;
+            row::<Locked>(&tx, lock.clone(), vec![property_id.into()]).await?;
             write_verdicts(&tx, chunk, now).await?;
             let ids: Vec<i64> = chunk.iter().map(|(id, _)| *id).collect();
             let fetch = move_tasks(db, &tx, &ids, fetches, now).await?;
@@ -301,6 +310,12 @@ pub async fn apply(db: &Database, verdicts: &[(i64, Verdict)], fetches: bool, no
         .await?;
     }
     Ok(any_fetch)
+}
+
+#[derive(FromQueryResult)]
+#[expect(dead_code, reason = "read for its lock")]
+struct Locked {
+    id: i64,
 }
 
 async fn write_verdicts(tx: &DatabaseTransaction, verdicts: &[(i64, Verdict)], now: i64) -> Result<(), DbError> {
@@ -435,12 +450,27 @@ fn next_move(parts: &[Part], fetches: bool) -> Move {
     Move { percent: 100, state: State::Done.as_str(), step: Step::Ended.as_str(), message: None }
 }
 
-/// Deletes ended requests that no task refers to; returns how many.
+/// Deletes ended requests that are older than `before` and that no task refers to; returns how many.
+/// Looks at the oldest `most` only, so its cost does not grow with the table.
 ///
 /// # Errors
 /// [`DbError`] when the change fails.
-pub async fn sweep(db: &Database, before: i64) -> Result<u64, DbError> {
-    let sql = "DELETE FROM submission WHERE state <> 'running' AND submitted_at < ? \
-               AND NOT EXISTS (SELECT 1 FROM task_submission l WHERE l.submission_id = submission.id)";
-    retrying(|| execute(&db.connection, sql.to_owned(), vec![before.into()])).await
+pub async fn sweep(db: &Database, before: i64, most: u64) -> Result<u64, DbError> {
+    #[derive(FromQueryResult)]
+    struct Old {
+        id: i64,
+        submitted_at: i64,
+    }
+    let sql = "SELECT id, submitted_at FROM submission ORDER BY id LIMIT ?".to_owned();
+    let oldest: Vec<Old> = rows(&db.connection, sql, vec![most.into()]).await?;
+    let ids: Vec<Value> = oldest.iter().filter(|row| row.submitted_at < before).map(|row| row.id.into()).collect();
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let sql = format!(
+        "DELETE FROM submission WHERE state <> 'running' AND id IN ({}) \
+         AND NOT EXISTS (SELECT 1 FROM task_submission l WHERE l.submission_id = submission.id)",
+        marks(ids.len())
+    );
+    retrying(|| execute(&db.connection, sql.clone(), ids.clone())).await
 }

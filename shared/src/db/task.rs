@@ -451,15 +451,18 @@ struct Id {
     id: String,
 }
 
-/// Deletes up to `most` tasks that ended before `before`, with what belongs to them; returns how many.
+/// Deletes up to `most` tasks that were made and have ended before `before`, with what belongs to them;
+/// returns how many. The ids sort by time, so the primary key leads to the oldest without another index.
 ///
 /// # Errors
 /// [`DbError`] when the change fails.
 pub async fn sweep(db: &Database, before: i64, most: u64) -> Result<u64, DbError> {
     retrying(|| async {
         let tx = db.begin().await?;
-        let sql = format!("SELECT id FROM task WHERE ended_at < ? ORDER BY ended_at LIMIT ?{}", db.skip_locked());
-        let old: Vec<Id> = rows(&tx, sql, vec![before.into(), most.into()]).await?;
+        let sql =
+            format!("SELECT id FROM task WHERE id < ? AND ended_at < ? ORDER BY id LIMIT ?{}", db.skip_locked());
+        let values = vec![crate::task_id::earliest_at(before).into(), before.into(), most.into()];
+        let old: Vec<Id> = rows(&tx, sql, values).await?;
         if !old.is_empty() {
             let ids: Vec<Value> = old.iter().map(|row| row.id.as_str().into()).collect();
             let list = marks(ids.len());

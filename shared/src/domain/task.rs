@@ -117,6 +117,8 @@ pub enum Sighting {
     },
     /// It is not in the list.
     Missing,
+    /// It has dropped out of a full list, and a request that was accepted after it has finished.
+    Overtaken,
 }
 
 /// What follows for the request.
@@ -151,11 +153,13 @@ pub fn settle(watched: &Watched, sighting: &Sighting, now: i64) -> Verdict {
             percent: watched.percent.max(*percent),
             seen: true,
         },
+        // The vendor works in order: what was accepted before a finished request has finished too.
+        Sighting::Overtaken if watched.seen => Verdict::Done,
         Sighting::Missing if watched.seen && age >= GONE_LIMIT => Verdict::Done,
-        Sighting::Missing if !watched.seen && age >= NEVER_SEEN_LIMIT => Verdict::Expired(
+        Sighting::Missing | Sighting::Overtaken if !watched.seen && age >= NEVER_SEEN_LIMIT => Verdict::Expired(
             "the CDN accepted the request but has not listed it for 12 hours; send it again if the content is still stale".to_owned(),
         ),
-        Sighting::Missing => Verdict::Open { percent: watched.percent, seen: watched.seen },
+        Sighting::Missing | Sighting::Overtaken => Verdict::Open { percent: watched.percent, seen: watched.seen },
     }
 }
 
@@ -212,6 +216,12 @@ mod tests {
         let at = |now| settle(&watched(true, 40), &Sighting::Missing, now);
         assert_eq!(at(GONE_LIMIT - 1), Verdict::Open { percent: 40, seen: true });
         assert_eq!(at(GONE_LIMIT), Verdict::Done);
+    }
+
+    #[test]
+    fn a_request_that_newer_finished_ones_have_pushed_out_is_done_if_it_was_ever_listed() {
+        assert_eq!(settle(&watched(true, 40), &Sighting::Overtaken, 1), Verdict::Done);
+        assert!(matches!(settle(&watched(false, 0), &Sighting::Overtaken, 1), Verdict::Open { .. }));
     }
 
     #[test]

@@ -1,4 +1,8 @@
 //! What the types of a configuration cannot say: unique ids and names, and keys whose access group exists.
+//!
+//! Property names are unique over all groups, because the edge server finds a property by its host alone.
+//! Names stand in the paths of requests, hence no slash and no space in them. The first contradiction is
+//! told, by name and never with a secret. Called by `Config::validate`.
 
 use std::collections::HashSet;
 

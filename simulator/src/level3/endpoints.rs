@@ -1,4 +1,9 @@
 //! The endpoints of the vendor's API: who may call them, and what they answer.
+//!
+//! The order of the refusals is part of the contract (see the parent module). A group that does not exist
+//! is refused like one that the key may not see. A valid invalidation is registered and costs one credit,
+//! however many paths and properties it has, before its answer is written and whatever becomes of that.
+//! Called by `Level3::reply`; the record and the fault rules are the parent module's.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,7 @@
 //! A small writer of XML: every name is the program's own, every value is escaped.
+//!
+//! Names are not checked and elements are not matched: the caller closes what it opens. Called by
+//! `answers` for the bodies of answers and by the parent module for errors.
 
 use quick_xml::escape::escape;
 

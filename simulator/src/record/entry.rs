@@ -1,4 +1,8 @@
 //! What the record tells: its entries, and its summary. Their serialised form is what `/_control/` answers.
+//!
+//! An entry is filled in while its request is under way and not changed afterwards, so readers share it.
+//! Doubled paths are those of registered invalidations, among the entries that are still kept.
+//! Made by the simulated servers, kept by the parent module, read through `Control`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -1,4 +1,8 @@
 //! A small signing client, and what the tests read out of its answers.
+//!
+//! Signing is written here anew, with nothing of the simulator's, so that a mistake in its check shows.
+//! `key`, `secret` and `accept` may be changed between requests; the keys are those of the demo data.
+//! No redirect is followed and no proxy used: an answer is what the simulator sent. Called by all tests.
 
 use std::sync::Once;
 

@@ -1,4 +1,8 @@
 //! The control endpoints: the record, the summary, the configuration.
+//!
+//! What is pinned here is the form that other tests and tools read: names of fields, numbering, what
+//! counts as a duplicate. Control calls are not recorded, need no signature and never show a secret.
+//! Fault rules have their own file, `faults`.
 
 use serde_json::json;
 

@@ -1,4 +1,7 @@
 //! The edge server, asked as a browser asks: by the name of a property.
+//!
+//! The connection goes to the edge's address and the Host header names the site, as it is behind a CDN's
+//! DNS. Covers which hosts are served, how the query shapes an answer, the record, and faults at the edge.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,8 @@
 //! Every kind of fault, as a client meets it.
+//!
+//! Two things are looked at: the broken answer, and whether an invalidation was registered all the same,
+//! because a client that lost the answer cannot know. Rules are set over HTTP, so their JSON is tested
+//! along. Faults of the edge server are in `edge`.
 
 use std::time::{Duration, Instant};
 

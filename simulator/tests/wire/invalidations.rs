@@ -1,4 +1,8 @@
 //! Invalidations: asking for them, and the lists that show how far they are.
+//!
+//! The numbers are the vendor's: 50 paths a request, the last 100 requests of a property, 24 hours after
+//! completion, one id for all paths of a request at a property. The simulator's time is moved by its
+//! control, so nothing is waited for. A refused request registers nothing.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,8 @@
 //! Who is let in: the published vectors, wrong keys and dates, foreign access groups, the Accept header.
+//!
+//! The vectors are fixed texts, so they bind the check to the format and not to a signer made beside it;
+//! they hold at one moment, hence the clock that stands still. Elsewhere the date is the real one, because
+//! the window is judged by the wall clock and not by the time that tests advance.
 
 use std::sync::Arc;
 

@@ -1,4 +1,7 @@
-//! Starting and stopping.
+//! Starting and stopping: refusals that name their cause, and addresses that are free afterwards.
+//!
+//! A stop does not wait long for a request that hangs, and a simulator on the same addresses can start
+//! right after it: a test of a client may take the vendor away and bring it back.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,7 @@
 //! The key, the access groups and the services, as the help pages' examples show them.
+//!
+//! Whole pieces of XML are compared where nesting and order are part of the form. The data are those of
+//! `demo.toml`; a test that needs others changes its own copy.
 
 use crate::client::Wire;
 

@@ -30,7 +30,11 @@ pub async fn sweep(context: &Context) -> Result<String, DbError> {
             break;
         }
     }
-    submission::sweep(db, days(context.config.tasks.keep_days)).await?;
+    for _ in 0..BATCHES {
+        if submission::sweep(db, days(context.config.tasks.keep_days), BATCH).await? < BATCH {
+            break;
+        }
+    }
     let mut entries = 0;
     for _ in 0..BATCHES {
         let deleted = audit::sweep(db, days(context.config.tasks.keep_audit_days), BATCH).await?;

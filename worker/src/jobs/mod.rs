@@ -1,4 +1,9 @@
 //! The jobs, one file each. What runs when stands in `schedule`; what wakes the others in `lib`.
+//!
+//! `submit`, `poll` and `fetch` are loops for each account; `sync` and `housekeeping` run by the timetable.
+//! `plan` and `edge` are no jobs: `submit` groups URLs by the one, `fetch` makes its requests with the other.
+//! Any of them may run twice or be killed at any line. Also called by `overseas sync-*`, and by tests,
+//! which drive the rounds by hand.
 
 pub mod edge;
 pub mod fetch;

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::reconcile::{Next, Reconciler};
 use async_trait::async_trait;
 use futures::StreamExt;
-use overseas_shared::cdn::{CdnError, PreloadSupport, ProgressReport, PropertyAddress};
+use overseas_shared::cdn::{CdnError, PreloadSupport, Progress, ProgressReport, PropertyAddress};
 use overseas_shared::db::submission::OpenSubmission;
 use overseas_shared::db::{DbError, catalogue, submission};
 use overseas_shared::domain::task::{GIVE_UP_LIMIT, Sighting, Verdict, settle};
@@ -131,7 +131,7 @@ pub async fn ask(
         }
     };
     let fetches = account.client.capabilities().preload == PreloadSupport::InvalidateThenFetch;
-    if submission::apply(&context.db, &verdicts, fetches, now).await? {
+    if submission::apply(&context.db, property_id, &verdicts, fetches, now).await? {
         context.queue.wake(WakeKind::Preload, &account.name);
     }
     Ok(pause)
@@ -152,13 +152,19 @@ async fn all_open(context: &Context, property_id: i64) -> Result<Vec<OpenSubmiss
 
 /// The verdicts that change something.
 fn judge(open: &[OpenSubmission], report: &ProgressReport, now: i64) -> Vec<(i64, Verdict)> {
-    let listed: HashMap<&str, _> = report.listed.iter().map(|entry| (entry.vendor_id.as_str(), entry)).collect();
+    let listed: HashMap<&str, &Progress> =
+        report.listed.iter().map(|entry| (entry.vendor_id.as_str(), entry)).collect();
+    let finished = |request: &&OpenSubmission| {
+        listed.get(request.vendor_id.as_str()).is_some_and(|entry| entry.percent >= 100 && entry.failure.is_none())
+    };
+    let newest_finished = open.iter().filter(finished).map(|request| request.id).max();
+    let sighting = |request: &OpenSubmission| match listed.get(request.vendor_id.as_str()) {
+        Some(entry) => Sighting::Listed { percent: entry.percent, failure: entry.failure.clone() },
+        None if report.is_full && newest_finished > Some(request.id) => Sighting::Overtaken,
+        None => Sighting::Missing,
+    };
     let verdict = |request: &OpenSubmission| {
-        let sighting = listed.get(request.vendor_id.as_str()).map_or(Sighting::Missing, |entry| Sighting::Listed {
-            percent: entry.percent,
-            failure: entry.failure.clone(),
-        });
-        let verdict = settle(&request.watched, &sighting, now);
+        let verdict = settle(&request.watched, &sighting(request), now);
         let same = Verdict::Open { percent: request.watched.percent, seen: request.watched.seen };
         (verdict != same).then_some((request.id, verdict))
     };

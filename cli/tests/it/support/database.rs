@@ -1,4 +1,8 @@
-//! A database for each test.
+//! A database for each test, and ways to look at it and change it behind the product's back.
+//!
+//! SQLite is a file in the test's folder. On MariaDB it is a new database with a unique name on the server
+//! that `script/test` started; none is dropped, since the server goes when the tests have ended.
+//! Called by `world`, and by tests that need a database without a world.
 
 use overseas_shared::db::{Database, schema};
 use sqlx::Connection;

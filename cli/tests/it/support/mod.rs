@@ -1,5 +1,8 @@
 //! What the tests stand on: a world with a database of its own, a simulator of its own, an API on a
 //! free port and a worker that is driven by hand; and real processes for the fault tests.
+//!
+//! A promise that must hold on both databases is written once, in `on_both!`, and becomes two tests.
+//! What takes real time is awaited with `eventually`, within a bound. Called by all tests.
 
 pub mod database;
 pub mod http;

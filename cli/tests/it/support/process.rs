@@ -1,4 +1,9 @@
 //! Real processes of the real binary, for tests that kill and stop them.
+//!
+//! A process sees only the settings that the test gives it: its environment is emptied, and it runs in the
+//! test's folder, where no configuration file lies. What `start` runs writes to a file, which a failing
+//! test can show, and is killed when its value is dropped, so that no test leaves a process behind.
+//! Called by tests such as `queue` and `faults`.
 
 use std::collections::HashMap;
 use std::io::Write;

@@ -1,4 +1,8 @@
 //! Redis and MariaDB servers of a test's own, for tests that stop, flush or restart them.
+//!
+//! A server comes back on its old port, so that clients find it again: Redis empty, as after a crash
+//! without persistence; MariaDB with its data, which `kill` leaves as a power cut would. Both need
+//! their binaries on the PATH and end when their value is dropped. Called by `queue` and `faults`.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

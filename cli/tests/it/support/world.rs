@@ -1,4 +1,9 @@
 //! A whole system in the test's process: database, simulator, API, and a worker driven by hand.
+//!
+//! No job runs by itself: it acts when a test calls `submit`, `poll` or `fetch`. `clock` is the product's
+//! time, `control` moves the simulator's, and neither moves the other. Users are written to the database
+//! with a session and without a password. The queue is in memory unless a test sets another.
+//! Called by most tests, often through `on_both!`.
 
 use crate::support::database::{self, Kind};
 use overseas_api::{State, bind, serve};

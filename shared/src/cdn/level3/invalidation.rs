@@ -155,17 +155,23 @@ impl Submitted {
     }
 }
 
+/// The list of a property holds its last 100 requests (Level 3 Media Portal API help).
+const LIST_LENGTH: usize = 100;
+
 /// Takes the progress of some invalidations from a property's list.
 #[derive(Debug)]
 pub(super) struct Listed {
     elements: Invalidations,
     wanted: HashSet<String>,
     found: BTreeMap<String, u8>,
+    /// All ids of the list, up to the length at which the vendor drops the oldest.
+    ids: HashSet<String>,
 }
 
 impl Listed {
     pub(super) fn new(ids: &[String]) -> Self {
-        Self { elements: Invalidations::default(), wanted: ids.iter().cloned().collect(), found: BTreeMap::new() }
+        let (elements, wanted) = (Invalidations::default(), ids.iter().cloned().collect());
+        Self { elements, wanted, found: BTreeMap::new(), ids: HashSet::new() }
     }
 
     /// Those that were asked for and are listed.
@@ -179,7 +185,7 @@ impl Listed {
         }
         let listed =
             self.found.into_iter().map(|(vendor_id, percent)| Progress { vendor_id, percent, failure: None }).collect();
-        Ok(ProgressReport { listed })
+        Ok(ProgressReport { listed, is_full: self.ids.len() >= LIST_LENGTH })
     }
 }
 
@@ -192,6 +198,9 @@ impl Visitor for Listed {
         let Some((id, told)) = self.elements.close(path, text) else {
             return;
         };
+        if self.ids.len() < LIST_LENGTH {
+            self.ids.insert(id.clone());
+        }
         if self.wanted.contains(&id) {
             let percent = told.as_deref().and_then(percent).unwrap_or_else(|| {
                 tracing::debug!(id, told, "no percentage that can be read; taken for 0");

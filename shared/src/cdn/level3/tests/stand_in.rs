@@ -1,4 +1,8 @@
 //! A vendor made by hand: canned answers on a loopback socket, requests recorded.
+//!
+//! It writes raw bytes, so that it can send what no proper server would: a cut body, a flood, silence.
+//! A connection carries one request, and the n-th request gets the n-th answer, whatever it asks.
+//! Signatures are not checked here; the tests compare the recorded text. Called by the tests beside it.
 
 use super::SECRET;
 use crate::cdn::LocalGate;
