@@ -7,7 +7,9 @@ use crate::support::eventually;
 use crate::support::process::{Process, Settings};
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -203,4 +205,30 @@ async fn every_example_of_the_document_runs_as_it_stands() {
     assert!(examples >= 10, "{examples}");
     assert_eq!(failures, [""; 0]);
     assert_eq!(demo.interrupt().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_stops_on_a_signal_even_when_nobody_reads_its_log_any_more() {
+    let folder = TempDir::new().unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_overseas"))
+        .current_dir(folder.path())
+        .env("OVERSEAS__HTTP__LISTEN", "127.0.0.1:0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut greeting = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(greeting.any(|line| line.unwrap().contains("/level3/login")), "the end of the greeting");
+    drop((greeting, child.stderr.take()));
+    let signal = std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(signal.success());
+    let end = Instant::now() + Duration::from_secs(10);
+    while child.try_wait().unwrap().is_none() && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // Does nothing to a process that has ended.
+    child.kill().unwrap();
+    let status = child.wait().unwrap();
+    assert!(status.success(), "{status} after SIGTERM");
 }

@@ -5,16 +5,25 @@
 //! at a time, and clocks are moved by hand; where a real process is needed, a condition is awaited
 //! with a bound. A test that needs a server of its own, to stop it, starts it itself.
 
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
 #![expect(unreachable_pub, reason = "a test binary has no outside; `pub` marks what `support` offers")]
 
+mod accounts;
 mod api_basics;
+mod api_callers;
+mod api_operations;
+mod api_parameters;
 mod embedded;
 mod faults;
+mod idempotency_keys;
 mod purge_api;
+mod purge_refusals;
 mod queue;
 mod schema;
 mod sessions;
+mod start_refusals;
 mod submit;
 mod support;
 mod sync;
+mod task_lists;
 mod watch;

@@ -3,7 +3,7 @@
 use crate::support::http::send;
 use crate::support::world::{OTHER, USER};
 use crate::support::{Kind, World, on_both};
-use overseas_shared::config::{CdnConfig, Config};
+use overseas_shared::config::CdnConfig;
 use serde_json::json;
 
 const GOOD: &str = "http://cdn.example.com/good.html";
@@ -180,12 +180,8 @@ async fn a_refusal_names_the_items_of_every_kind_of_fault_at_once() {
 }
 
 #[tokio::test]
-async fn a_cdn_whose_vendor_nobody_knows_is_not_used() {
-    let unknown = |config: &mut Config| {
-        config.cdn.get_mut("level3").unwrap().poll_seconds = 1;
-    };
-    let world = World::with(Kind::Sqlite, unknown, |_| {}).await;
-    // Another API process whose settings lack the CDN, as after a careless change.
+async fn an_api_whose_settings_lack_the_cdn_refuses_its_domains() {
+    let world = World::new(Kind::Sqlite).await;
     let mut careless = world.context.config.clone();
     careless.cdn.clear();
     careless.cdn.insert("other".to_owned(), CdnConfig::new("level3"));

@@ -89,7 +89,6 @@ fn a_setting_that_is_wrong_stops_the_start_and_is_named() {
         (format!("{level3}key_id = \"1\""), "cdn.level3.secret"),
         (format!("{level3}secret = \"hunter2\""), "cdn.level3.key_id"),
         (format!("{level3}key_id = \"1\"\nsecrte = \"hunter2\""), "cdn.level3.secrte"),
-        (format!("{level3}key_id = \"1\"\nsecret = \"hunter2\"\nedge = \"nowhere\""), "cdn.level3.edge"),
         (format!("{level3}key_id = \"1\"\nsecret = \"hunter2\"\npoll_seconds = 0"), "cdn.level3"),
         ("[cdn.other]\nvendor = \"acme\"\nkey_id = \"1\"\nsecret = \"hunter2\"".to_owned(), "cdn.other.vendor"),
     ];
@@ -98,6 +97,25 @@ fn a_setting_that_is_wrong_stops_the_start_and_is_named() {
         let settings = settings(&[("OVERSEAS__HTTP__LISTEN", "127.0.0.1:0")]);
         let message = refusal(&settings, folder.path(), "up");
         assert!(message.contains(named) && !message.contains("hunter2"), "{named}: {message}");
+    }
+}
+
+#[test]
+fn an_edge_that_is_no_address_stops_the_start() {
+    let level3 = "[cdn.level3]\nvendor = \"level3\"\nbase_url = \"http://127.0.0.1:1\"\nkey_id = \"1\"\nsecret = \"x\"\n";
+    let folder = with_file(&format!("{level3}edge = \"nowhere\""));
+    let message = refusal(&settings(&[("OVERSEAS__HTTP__LISTEN", "127.0.0.1:0")]), folder.path(), "up");
+    assert!(message.contains("cdn.level3.edge"), "{message}");
+}
+
+#[test]
+fn a_vendor_that_nobody_knows_stops_api_and_worker() {
+    let folder = with_file("[cdn.other]\nvendor = \"acme\"\nkey_id = \"1\"\nsecret = \"x\"");
+    let settings = settings(&[("OVERSEAS__HTTP__LISTEN", "127.0.0.1:0")]);
+    assert!(run(&settings, folder.path(), &["migrate", "up"], "").status.success());
+    for command in ["worker", "api"] {
+        let message = refusal(&settings, folder.path(), command);
+        assert!(message.contains("cdn.other.vendor") && message.contains("level3"), "{command}: {message}");
     }
 }
 

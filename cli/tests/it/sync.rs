@@ -24,6 +24,29 @@ on_both! {
         assert!(!domains.contains("sample-live"), "a streaming property is no domain: {domains}");
     }
 
+    async fn whatever_changes_who_may_do_what_raises_the_epoch(world: World) {
+        use overseas_shared::db::{account, epoch, session};
+        use overseas_shared::secret::token_hash;
+        let mut last = epoch::read(&world.db).await.unwrap();
+        let mut raised = async |what: &str| {
+            let now = epoch::read(&world.db).await.unwrap();
+            assert!(now > last, "{what} does not raise the epoch");
+            last = now;
+        };
+        world.map(crate::support::world::OTHER, &["a.example.com"]).await;
+        raised("a mapping").await;
+        world.sync().await;
+        raised("the catalogue").await;
+        session::end(&world.db, &token_hash(&world.other_token)).await.unwrap();
+        raised("a logout").await;
+        let id = world.user_id(crate::support::world::OTHER).await;
+        account::reset_password(&world.db, id, account::Role::User, "hash").await.unwrap();
+        raised("a new password").await;
+        catalogue::store_groups(&world.db, world.account().id, &[], world.clock.now() + 1000).await.unwrap();
+        catalogue::unlist_orphans(&world.db, world.account().id).await.unwrap();
+        raised("groups that are gone").await;
+    }
+
     async fn reading_the_catalogue_again_changes_nothing(world: World) {
         let before = catalogue::counts(&world.db, world.account().id).await.unwrap();
         world.clock.advance(1000);
