@@ -6,7 +6,7 @@
 //! The first signal stops in an orderly way, the second at once. Called by `main` and the commands.
 
 use anyhow::{Context as _, Result, bail};
-use overseas_shared::cdn::{CallGate, LocalGate};
+use overseas_shared::cdn::{CallGate, LocalGate, registry};
 use overseas_shared::clock::Clock;
 use overseas_shared::config::Config;
 use overseas_shared::db::{Database, schema};
@@ -23,6 +23,14 @@ pub(crate) fn config(file: Option<&Path>) -> Result<Config> {
     let config = Config::load(file)?;
     telemetry::start_logging(&config.log)?;
     Ok(config)
+}
+
+/// Refuses vendors that there is no client for, also where none is called.
+pub(crate) fn check_vendors(config: &Config) -> Result<()> {
+    for (name, cdn) in &config.cdn {
+        registry::check_vendor(name, &cdn.vendor)?;
+    }
+    Ok(())
 }
 
 /// Connects to the database.
@@ -77,8 +85,9 @@ pub(crate) fn stop_on_signal() -> Result<CancellationToken> {
                 _ = interrupt.recv() => {}
             }
             if round == 0 {
-                tracing::info!("stopping");
+                // Before anything is said: a terminal that is gone must not keep the process.
                 token.cancel();
+                tracing::info!("stopping");
             }
         }
         std::process::exit(130);

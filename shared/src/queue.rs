@@ -159,9 +159,9 @@ impl Queue {
     #[must_use]
     pub fn source(&self, kind: WakeKind) -> WakeSource {
         match &self.link {
-            Link::Redis { connection, prefix } => {
-                WakeSource::Redis(Box::new(RedisStorage::new(connection.clone()).with_config(queue_config(prefix, kind))))
-            }
+            Link::Redis { connection, prefix } => WakeSource::Redis(Box::new(
+                RedisStorage::new(connection.clone()).with_config(queue_config(prefix, kind)),
+            )),
             Link::Memory(link) => {
                 let (sender, receiver) = memory_channel::unbounded();
                 *link.senders[kind as usize].lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);

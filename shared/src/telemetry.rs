@@ -32,6 +32,8 @@ pub fn start_logging(config: &LogConfig) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(directives).map_err(|error| TelemetryError::Filter(error.to_string()))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A line that nobody reads any more is dropped; complaining about it would be one line more.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // A second start in one process (tests) keeps the first one's settings.

@@ -84,10 +84,10 @@ pub struct CompanyIn {
 impl Example for CompanyIn {
     fn example() -> Self {
         Self {
-            company_name: Some("Example Company".to_owned()),
-            company_alias: Some("example".to_owned()),
+            company_name: Some("Third Company".to_owned()),
+            company_alias: Some("third".to_owned()),
             owner_name: Some("A. Owner".to_owned()),
-            owner_email: Some("owner@example.com".to_owned()),
+            owner_email: Some("third.owner@example.com".to_owned()),
         }
     }
 }

@@ -4,12 +4,12 @@
 
 use crate::auth::{Caller, Staff, Target};
 use crate::error::{Answer, ApiError};
-use crate::params::{OneOrMany, Params, text};
+use crate::params::{OneOrMany, Params, text, whole};
 use crate::routes::Group;
 use crate::state::SharedState;
 use overseas_shared::db::audit::{self, NewEntry};
 use overseas_shared::db::catalogue::{self, CdnRow};
-use overseas_shared::db::mapping;
+use overseas_shared::db::mapping::{self, Change};
 use overseas_shared::domain::DomainName;
 use poem::web::Data;
 use poem_openapi::types::Example;
@@ -84,7 +84,7 @@ pub struct UserDomainsIn {
     /// The name of the CDN; the user is mapped to it as well.
     #[serde(deserialize_with = "text")]
     cdn: Option<String>,
-    /// One domain or a list of them.
+    /// One domain or a list of them; in a PUT an empty list unmaps all.
     domains: Option<OneOrMany>,
 }
 
@@ -94,6 +94,43 @@ impl Example for UserDomainsIn {
             login_email: Some("user@example.com".to_owned()),
             cdn: Some("level3".to_owned()),
             domains: Some(OneOrMany(vec!["a.example.com".to_owned()])),
+        }
+    }
+}
+
+/// What a user's domains are to be.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+#[oai(example)]
+pub struct SetUserDomainsIn {
+    /// The user.
+    #[serde(deserialize_with = "text")]
+    login_email: Option<String>,
+    /// The name of the CDN; the user is mapped to it as well.
+    #[serde(deserialize_with = "text")]
+    cdn: Option<String>,
+    /// Names of CDNs in place of `cdn`, to set several at once.
+    cdns: Option<OneOrMany>,
+    /// The id of a CDN in place of its name.
+    #[serde(deserialize_with = "whole")]
+    id: Option<i64>,
+    /// One domain or a list of them, which is to be all; an empty list unmaps all.
+    domains: Option<OneOrMany>,
+    /// With `new_domain` in place of `domains`: replace this one.
+    #[serde(deserialize_with = "text")]
+    old_domain: Option<String>,
+    /// What `old_domain` becomes.
+    #[serde(deserialize_with = "text")]
+    new_domain: Option<String>,
+}
+
+impl Example for SetUserDomainsIn {
+    fn example() -> Self {
+        Self {
+            login_email: Some("user@example.com".to_owned()),
+            cdn: Some("level3".to_owned()),
+            domains: Some(OneOrMany(vec!["a.example.com".to_owned(), "cdn.example.com".to_owned()])),
+            ..Self::default()
         }
     }
 }
@@ -234,46 +271,87 @@ impl Mappings {
         staff: Staff,
         params: Params<UserDomainsIn>,
     ) -> Result<Answer<MappedOut>, ApiError> {
-        map_domains(state.0, &staff, params.0, false).await
+        let Params(params) = params;
+        let target = named_target(state.0, &staff, params.login_email.as_deref()).await?;
+        let cdns = named_cdns(state.0, params.cdn, None, None).await?;
+        let domains = read_domains(params.domains)?;
+        if domains.is_empty() {
+            return Err(ApiError::missing("domains"));
+        }
+        change(state.0, &staff, &target, &cdns, Change::Add(&domains)).await
     }
 
-    /// Make a user's domains at a CDN exactly these (staff)
+    /// Make a user's domains at a CDN exactly these, or replace one (staff)
     #[oai(path = "/level3/user_domains", method = "put", operation_id = "set_user_domains")]
     async fn set_user_domains(
         &self,
         state: Data<&SharedState>,
         staff: Staff,
-        params: Params<UserDomainsIn>,
+        params: Params<SetUserDomainsIn>,
     ) -> Result<Answer<MappedOut>, ApiError> {
-        map_domains(state.0, &staff, params.0, true).await
+        let Params(params) = params;
+        let target = named_target(state.0, &staff, params.login_email.as_deref()).await?;
+        let cdns = named_cdns(state.0, params.cdn, params.cdns, params.id).await?;
+        let (Some(old), Some(new)) = (&params.old_domain, &params.new_domain) else {
+            if params.old_domain.is_some() || params.new_domain.is_some() {
+                let lacking = if params.old_domain.is_none() { "old_domain" } else { "new_domain" };
+                return Err(ApiError::missing(lacking));
+            }
+            let domains = read_domains(params.domains)?;
+            return change(state.0, &staff, &target, &cdns, Change::Exactly(&domains)).await;
+        };
+        let old = DomainName::parse(old).map_err(|error| ApiError::wrong("old_domain", error))?;
+        let new = DomainName::parse(new).map_err(|error| ApiError::wrong("new_domain", error))?;
+        change(state.0, &staff, &target, &cdns, Change::Replace(&old, &new)).await
     }
 }
 
-async fn map_domains(
+/// Left out is not the same as empty: a forgotten parameter must not unmap everything.
+fn read_domains(written: Option<OneOrMany>) -> Result<Vec<DomainName>, ApiError> {
+    let names = written.ok_or_else(|| ApiError::missing("domains"))?.0;
+    let parsed: Result<Vec<DomainName>, _> = names.iter().map(|name| DomainName::parse(name)).collect();
+    parsed.map_err(|error| ApiError::wrong("domains", error))
+}
+
+/// The CDNs that a request names in one of three ways.
+async fn named_cdns(
+    state: &SharedState,
+    name: Option<String>,
+    names: Option<OneOrMany>,
+    id: Option<i64>,
+) -> Result<Vec<CdnRow>, ApiError> {
+    let mut found = Vec::new();
+    for name in name.into_iter().chain(names.unwrap_or_default().0) {
+        found.push(known_cdn(state, &name).await?);
+    }
+    if let Some(id) = id {
+        let all = catalogue::list_cdns(&state.db).await?;
+        let row = all.into_iter().find(|row| row.id == id);
+        found.push(row.ok_or_else(|| ApiError::NotFound(format!("id: there is no CDN {id}")))?);
+    }
+    if found.is_empty() { Err(ApiError::missing("cdn")) } else { Ok(found) }
+}
+
+async fn change(
     state: &SharedState,
     staff: &Staff,
-    params: UserDomainsIn,
-    exactly: bool,
+    target: &Target,
+    cdns: &[CdnRow],
+    change: Change<'_>,
 ) -> Result<Answer<MappedOut>, ApiError> {
-    let target = named_target(state, staff, params.login_email.as_deref()).await?;
-    let cdn = params.cdn.ok_or_else(|| ApiError::missing("cdn"))?;
-    let cdn = known_cdn(state, &cdn).await?;
-    // Left out is not the same as empty: a forgotten parameter must not unmap everything.
-    let domains: Vec<DomainName> = params
-        .domains
-        .ok_or_else(|| ApiError::missing("domains"))?
-        .0
-        .iter()
-        .map(|name| DomainName::parse(name))
-        .collect::<Result<_, _>>()
-        .map_err(|error| ApiError::wrong("domains", error))?;
-    if domains.is_empty() && !exactly {
-        return Err(ApiError::missing("domains"));
-    }
-    mapping::map_domains(&state.db, target.id, cdn.id, &domains, exactly).await?;
-    let action = if exactly { "set_domains" } else { "map_domains" };
-    let names: Vec<&str> = domains.iter().map(DomainName::as_str).collect();
-    note(state, staff, action, &target, &format!("{}: {}", cdn.name, names.join(" "))).await?;
+    let ids: Vec<i64> = cdns.iter().map(|row| row.id).collect();
+    let changed = mapping::change_domains(&state.db, target.id, &ids, change).await?;
+    let listed = |domains: &[DomainName]| domains.iter().map(DomainName::as_str).collect::<Vec<_>>().join(" ");
+    let (action, what) = match change {
+        Change::Add(domains) => ("map_domains", listed(domains)),
+        Change::Exactly(domains) => ("set_domains", listed(domains)),
+        Change::Replace(old, _) if !changed => {
+            return Err(ApiError::NotFound(format!("old_domain: {} has no domain {old} there", target.email)));
+        }
+        Change::Replace(old, new) => ("replace_domain", format!("{old} by {new}")),
+    };
+    let names: Vec<&str> = cdns.iter().map(|row| row.name.as_str()).collect();
+    note(state, staff, action, target, &format!("{}: {what}", names.join(" "))).await?;
     let mut results: Vec<CdnDomainsOut> = Vec::new();
     for mapped in mapping::domains_of(&state.db, target.id).await? {
         match results.last_mut().filter(|last| last.cdn == mapped.cdn) {

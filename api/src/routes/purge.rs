@@ -19,9 +19,10 @@ use overseas_shared::db::DbError;
 use overseas_shared::db::audit::NewEntry;
 use overseas_shared::db::mapping::PurgePlace;
 use overseas_shared::db::task::{NewTask, TaskFilter, TaskOrder, TaskView};
-use overseas_shared::domain::{DomainName, Kind, PurgeTarget, PurgeUrl, State as TaskState, UrlError};
+use overseas_shared::domain::{DomainName, Kind, PurgeTarget, PurgeUrl, State as TaskState};
 use overseas_shared::queue::WakeKind;
 use poem::Request;
+use poem::http::StatusCode;
 use poem::web::Data;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
@@ -245,17 +246,22 @@ async fn order(
     if !target.operate_right {
         return Err(ApiError::Forbidden(format!("{} may not {kind}: the user has no operate right", target.email)));
     }
-    let urls = read_urls(kind, &params.path)?;
+    let (urls, mut refusals) = read_urls(kind, &params.path)?;
     let asked: Vec<&str> =
         [kind.as_str(), target.email.as_str()].into_iter().chain(urls.iter().map(PurgeUrl::as_str)).collect();
     let key = IdempotencyKey::of(request, caller.principal.label(), &asked)?;
-    if let Some(key) = &key
+    if let Some(key) = key.as_ref().filter(|_| refusals.is_empty())
         && let Some(answer) = key.answered(state).await?
     {
         return Ok(Answer::from_bytes(answer));
     }
     let places = find_places(state, caller.epoch, &target, &urls).await?;
-    check_capabilities(state, kind, &urls, &places)?;
+    for (status, reasons) in check_places(state, kind, &target, &urls, &places) {
+        refusals.entry(status).or_default().extend(reasons);
+    }
+    if !refusals.is_empty() {
+        return Err(refused(refusals));
+    }
     let now = state.clock.now();
     let tasks = make_tasks(state, caller, &target, kind, &urls, &places, now);
     let answer = Answer::new(&PurgeOut {
@@ -283,8 +289,11 @@ async fn order(
     Ok(answer)
 }
 
+/// Why items are refused, by the status that such a refusal has.
+type Refusals = BTreeMap<StatusCode, BTreeSet<String>>;
+
 /// Splits, checks and removes duplicates, in the order in which they were sent.
-fn read_urls(kind: Kind, path: &OneOrMany) -> Result<Vec<PurgeUrl>, ApiError> {
+fn read_urls(kind: Kind, path: &OneOrMany) -> Result<(Vec<PurgeUrl>, Refusals), ApiError> {
     let written: Vec<&str> =
         path.0.iter().flat_map(|text| text.split('|')).map(str::trim).filter(|text| !text.is_empty()).collect();
     if written.is_empty() {
@@ -296,30 +305,37 @@ fn read_urls(kind: Kind, path: &OneOrMany) -> Result<Vec<PurgeUrl>, ApiError> {
             written.len()
         )));
     }
-    let (mut urls, mut bad, mut too_long) = (Vec::with_capacity(written.len()), Vec::new(), false);
-    let mut known = HashSet::new();
+    let (mut urls, mut refusals, mut known) = (Vec::with_capacity(written.len()), Refusals::new(), HashSet::new());
     for text in written {
         let parsed = match kind {
             Kind::Refresh => PurgeUrl::parse(text),
             Kind::Preload => PurgeUrl::parse_object(text),
         };
         match parsed {
-            Ok(url) => {
-                if known.insert(url.as_str().to_owned()) {
-                    urls.push(url);
-                }
-            }
+            Ok(url) if known.insert(url.as_str().to_owned()) => urls.push(url),
+            Ok(_) => {}
             Err(error) => {
-                too_long |= matches!(error, UrlError::TooLong(_));
-                bad.push(error.to_string());
+                let reason = error.to_string();
+                refusals.entry(ApiError::from(error).status()).or_default().insert(reason);
             }
         }
     }
-    if bad.is_empty() {
-        return Ok(urls);
-    }
-    let message = format!("path: {}", named(&bad));
-    Err(if too_long { ApiError::TooLarge(message) } else { ApiError::BadRequest(message) })
+    Ok((urls, refusals))
+}
+
+/// One failure that names all bad items. Its status is that of the first kind there is: too long, malformed,
+/// not the user's.
+fn refused(mut refusals: Refusals) -> ApiError {
+    let too_large = refusals.remove(&StatusCode::PAYLOAD_TOO_LARGE);
+    let malformed = refusals.remove(&StatusCode::BAD_REQUEST);
+    let foreign = refusals.remove(&StatusCode::NOT_FOUND);
+    let kind: fn(String) -> ApiError = match (&too_large, &malformed) {
+        (Some(_), _) => ApiError::TooLarge,
+        (None, Some(_)) => ApiError::BadRequest,
+        (None, None) => ApiError::NotFound,
+    };
+    let items: Vec<String> = [too_large, malformed, foreign].into_iter().flatten().flatten().collect();
+    kind(format!("path: {}", named(&items)))
 }
 
 /// All bad items, or the first of many.
@@ -331,52 +347,49 @@ fn named(items: &[String]) -> String {
 
 type Places = BTreeMap<DomainName, Vec<PurgePlace>>;
 
-/// Where each host leads for this user.
+/// Where each host leads for this user; nowhere, if it is not the user's.
 async fn find_places(state: &SharedState, epoch: i64, target: &Target, urls: &[PurgeUrl]) -> Result<Places, ApiError> {
     let hosts: BTreeSet<&DomainName> = urls.iter().map(PurgeUrl::host).collect();
     let look_ups = hosts.into_iter().map(|host| async move {
         let places = state.purge_places(epoch, (target.id, host.clone())).await?;
         Ok::<_, ApiError>((host.clone(), places))
     });
-    let places: Places = try_join_all(look_ups).await?.into_iter().collect();
-    let unknown: Vec<String> =
-        places.iter().filter(|(_, places)| places.is_empty()).map(|(host, _)| host.to_string()).collect();
-    if unknown.is_empty() {
-        return Ok(places);
-    }
-    Err(ApiError::NotFound(format!("path: {} has no domain {}", target.email, named(&unknown))))
+    Ok(try_join_all(look_ups).await?.into_iter().collect())
 }
 
-/// Whether the CDNs of all hosts can do what is asked.
-fn check_capabilities(state: &SharedState, kind: Kind, urls: &[PurgeUrl], places: &Places) -> Result<(), ApiError> {
-    let mut bad = BTreeSet::new();
+/// Whether all hosts are the user's, and their CDNs can do what is asked.
+fn check_places(state: &SharedState, kind: Kind, target: &Target, urls: &[PurgeUrl], places: &Places) -> Refusals {
+    let mut refusals = Refusals::new();
+    for (host, _) in places.iter().filter(|(_, places)| places.is_empty()) {
+        let reason = format!("{} has no domain {host}", target.email);
+        refusals.entry(StatusCode::NOT_FOUND).or_default().insert(reason);
+    }
     for url in urls {
         for place in places.get(url.host()).into_iter().flatten() {
-            let (host, cdn) = (url.host(), &place.cdn);
-            let Some(can) = state.capabilities.get(cdn) else {
-                bad.insert(format!("{host}: its CDN {cdn} is not configured here; ask the operator"));
-                continue;
-            };
-            if place.property_id.is_none() {
-                bad.insert(format!(
-                    "{host}: the CDN {cdn} does not list it (yet); its state is Pending in user_domains"
-                ));
-            }
-            let unable = match (kind, url.target()) {
-                (Kind::Preload, _) if can.preload == PreloadSupport::None => Some("preload"),
-                (Kind::Refresh, PurgeTarget::Wildcard) if !can.wildcards => Some("refresh wildcards"),
-                (Kind::Refresh, PurgeTarget::Directory) if !can.directories => Some("refresh directories"),
-                _ => None,
-            };
-            if let Some(what) = unable {
-                bad.insert(format!("{}: the CDN {cdn} cannot {what}", url.as_str()));
+            if let Some(reason) = unable(state, kind, url, place) {
+                refusals.entry(StatusCode::BAD_REQUEST).or_default().insert(reason);
             }
         }
     }
-    if bad.is_empty() {
-        return Ok(());
+    refusals
+}
+
+/// Why a place cannot do what is asked.
+fn unable(state: &SharedState, kind: Kind, url: &PurgeUrl, place: &PurgePlace) -> Option<String> {
+    let (host, cdn) = (url.host(), &place.cdn);
+    let Some(can) = state.capabilities.get(cdn) else {
+        return Some(format!("{host}: its CDN {cdn} is not configured here; ask the operator"));
+    };
+    if place.property_id.is_none() {
+        return Some(format!("{host}: the CDN {cdn} does not list it (yet); its state is Pending in user_domains"));
     }
-    Err(ApiError::BadRequest(format!("path: {}", named(&bad.into_iter().collect::<Vec<_>>()))))
+    let what = match (kind, url.target()) {
+        (Kind::Preload, _) if can.preload == PreloadSupport::None => "preload",
+        (Kind::Refresh, PurgeTarget::Wildcard) if !can.wildcards => "refresh wildcards",
+        (Kind::Refresh, PurgeTarget::Directory) if !can.directories => "refresh directories",
+        _ => return None,
+    };
+    Some(format!("{}: the CDN {cdn} cannot {what}", url.as_str()))
 }
 
 /// One task for each property.

@@ -3,8 +3,6 @@
 //!
 //! Called by `up` where no CDN is configured. Filling is idempotent, so a second start changes nothing.
 
-#![expect(clippy::print_stdout, reason = "the greeting is for the person at the terminal")]
-
 use anyhow::Result;
 use overseas_shared::clock::Clock;
 use overseas_shared::config::{CdnConfig, Config};
@@ -13,11 +11,16 @@ use overseas_shared::db::{Database, DbError, catalogue, mapping};
 use overseas_shared::domain::{DomainName, EmailAddress};
 use overseas_shared::secret::hash_password;
 use overseas_simulator::Simulator;
+use overseas_worker::Context;
+use overseas_worker::jobs::sync;
+use std::io::Write;
 use std::net::SocketAddr;
 
 const CDN: &str = "level3";
 const ADMIN: (&str, &str) = ("admin@example.com", "admin");
 const USER: (&str, &str) = ("user@example.com", "user");
+/// An account in the ops directory that is no user yet, for the documented example of making one.
+const OWNER: &str = "owner@example.com";
 const DOMAINS: [&str; 5] =
     ["cdn.example.com", "www.example.com", "a.example.com", "b.example.com", "photo.img.example.com"];
 
@@ -49,15 +52,17 @@ pub(crate) async fn configure(config: &mut Config) -> Result<Simulator> {
 /// Makes the demo's accounts and mappings where they are missing.
 pub(crate) async fn fill(db: &Database) -> Result<()> {
     let now = Clock::system().now();
-    let company = NewCompany {
-        name: "Example Company".to_owned(),
-        alias: "example".to_owned(),
-        owner_name: "Example User".to_owned(),
-        owner_email: EmailAddress::parse(USER.0)?,
-    };
-    match account::create_company(db, &company, now).await {
-        Ok(_) | Err(DbError::Conflict(_)) => {}
-        Err(error) => return Err(error.into()),
+    for (name, owner) in [("Demo Company", USER.0), ("Second Demo Company", OWNER)] {
+        let company = NewCompany {
+            name: name.to_owned(),
+            alias: name.to_owned(),
+            owner_name: "Example Owner".to_owned(),
+            owner_email: EmailAddress::parse(owner)?,
+        };
+        match account::create_company(db, &company, now).await {
+            Ok(_) | Err(DbError::Conflict(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     for ((email, password), role) in [(ADMIN, Role::Staff), (USER, Role::User)] {
         let email = EmailAddress::parse(email)?;
@@ -72,37 +77,56 @@ pub(crate) async fn fill(db: &Database) -> Result<()> {
     if let Some(user) = user
         && mapping::domains_of(db, user.id).await?.is_empty()
     {
-        mapping::map_domains(db, user.id, cdn_id, &domains, false).await?;
+        mapping::change_domains(db, user.id, &[cdn_id], mapping::Change::Add(&domains)).await?;
+    }
+    Ok(())
+}
+
+/// Reads the simulated vendor's catalogue.
+pub(crate) async fn read_catalogue(context: &Context) -> Result<()> {
+    for account in &context.accounts {
+        sync::groups(&context.db, &context.clock, account).await?;
+        sync::services(&context.db, &context.clock, account).await?;
     }
     Ok(())
 }
 
 /// Says what runs and what to try.
 pub(crate) fn greet(config: &Config, address: SocketAddr, simulator: Option<&Simulator>) {
-    let base = format!("http://{address}");
-    println!("Overseas {} runs. Press Ctrl-C to stop.\n", env!("CARGO_PKG_VERSION"));
-    println!("  API and Swagger UI   {base}/docs");
-    println!("  Database             {}", overseas_shared::config::without_password(&config.database.url));
-    let Some(simulator) = simulator else {
-        println!("  CDNs                 {}", config.cdn.keys().cloned().collect::<Vec<_>>().join(", "));
-        return;
-    };
-    println!("  Simulated vendor     {}  (no CDN is configured, so this is a demo)", simulator.vendor_url());
-    println!("  Staff                {} / {}", ADMIN.0, ADMIN.1);
-    println!("  User                 {} / {}\n", USER.0, USER.1);
-    println!("Try, in another terminal:\n");
-    println!("  # refresh two URLs");
-    println!(
-        "  curl -s {base}/level3/refresh -d login_email={} -d 'path=http://cdn.example.com/test.html|http://cdn.example.com/test1.html'",
-        USER.0
+    // A reader that has gone away does not matter.
+    let _ = std::io::stdout().write_all(greeting(config, address, simulator).as_bytes());
+}
+
+fn greeting(config: &Config, address: SocketAddr, simulator: Option<&Simulator>) -> String {
+    let (base, version) = (format!("http://{address}"), env!("CARGO_PKG_VERSION"));
+    let database = overseas_shared::config::without_password(&config.database.url);
+    let head = format!(
+        "Overseas {version} runs. Press Ctrl-C to stop.\n\n  API and Swagger UI   {base}/docs\n  Database             {database}\n"
     );
-    println!("  # follow the task to 100 %, some ten seconds");
-    println!("  curl -s '{base}/level3/refresh_list?login_email={}&limit=1'", USER.0);
-    println!("  # bring a page to the edge before it is asked for");
-    println!("  curl -s {base}/level3/preload -d login_email={} -d path=http://www.example.com/index.html", USER.0);
-    println!("  curl -s '{base}/level3/preload_list?login_email={}&limit=1'", USER.0);
-    println!("  # what there is");
-    println!("  curl -s {base}/level3/domains");
-    println!("  # a token, as callers from elsewhere need it");
-    println!("  curl -s {base}/level3/login -d login_email={} -d password={}\n", USER.0, USER.1);
+    let Some(simulator) = simulator else {
+        let names: Vec<&str> = config.cdn.keys().map(String::as_str).collect();
+        return format!("{head}  CDNs                 {}\n", names.join(", "));
+    };
+    let (vendor, (staff, staff_password), (user, password)) = (simulator.vendor_url(), ADMIN, USER);
+    format!(
+        "{head}  Simulated vendor     {vendor}  (no CDN is configured, so this is a demo)
+  Staff                {staff} / {staff_password}
+  User                 {user} / {password}
+
+Try, in another terminal:
+
+  # refresh two URLs
+  curl -s {base}/level3/refresh -d login_email={user} -d 'path=http://cdn.example.com/test.html|http://cdn.example.com/test1.html'
+  # follow the task to 100 %, some ten seconds
+  curl -s '{base}/level3/refresh_list?login_email={user}&limit=1'
+  # bring a page to the edge before it is asked for
+  curl -s {base}/level3/preload -d login_email={user} -d path=http://www.example.com/index.html
+  curl -s '{base}/level3/preload_list?login_email={user}&limit=1'
+  # what there is
+  curl -s {base}/level3/domains
+  # a token, as callers from elsewhere need it
+  curl -s {base}/level3/login -d login_email={user} -d password={password}
+
+"
+    )
 }

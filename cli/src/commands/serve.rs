@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 /// Runs the API until a signal.
 pub(crate) async fn api(config: Config) -> Result<()> {
     let stop = wire::stop_on_signal()?;
+    wire::check_vendors(&config)?;
     let db = wire::current_database(&config).await?;
     let queue = wire::queue(&config)?;
     if queue.is_memory() {

@@ -26,6 +26,10 @@ pub(crate) async fn run(mut config: Config) -> Result<()> {
     }
     let queue = wire::queue(&config)?;
     let context = wire::worker(config.clone(), db.clone(), queue.clone(), &stop).await?;
+    if simulator.is_some() {
+        // Before the greeting, so that its first line works at once.
+        demo::read_catalogue(&context).await?;
+    }
     let worker = tokio::spawn(overseas_worker::run(context, stop.clone()));
     demo::greet(&config, bound.address, simulator.as_ref());
     let served = serve::serve_api(bound, config, db.clone(), queue, stop.clone()).await;

@@ -1,5 +1,7 @@
 //! Companies, users, and who is mapped to what: `POST /useful/create/company`, `POST /level3/user`,
 //! `/level3/user_cdns`, `/level3/user_domains`, `GET /level3/domains`.
+//!
+//! Besides the answers: what exists already, what twenty at once do, and that a refusal changes nothing.
 
 use crate::support::http::send;
 use crate::support::world::{DOMAINS, OTHER, Reply, USER};

@@ -22,8 +22,7 @@ async fn documented(world: &World) -> Vec<(String, Vec<String>)> {
 /// Text that only the machinery below the API would write.
 fn speaks_of_internals(text: &str) -> bool {
     let words = [
-        "sql", "table", "select", "insert", "column", "sqlite", "mysql", "mariadb", "sqlx",
-        "panicked", ".rs", "error:",
+        "sql", "table", "select", "insert", "column", "sqlite", "mysql", "mariadb", "sqlx", "panicked", ".rs", "error:",
     ];
     words.iter().any(|word| text.to_lowercase().contains(word))
 }
@@ -74,7 +73,8 @@ async fn a_body_that_is_no_json_object_is_400() {
     let world = World::new(Kind::Sqlite).await;
     let bodies = ["{", "{\"path\": }", "[1, 2]", "\"text\"", "17", "true", "{} {}", "path=a", "\u{0}"];
     for body in bodies {
-        for (method, path) in [("POST", "/level3/refresh"), ("GET", "/level3/refresh_list"), ("POST", "/level3/login")] {
+        for (method, path) in [("POST", "/level3/refresh"), ("GET", "/level3/refresh_list"), ("POST", "/level3/login")]
+        {
             let message = world.raw(method, path, "application/json", body).await.failed(400);
             assert!(message.contains("body"), "{method} {path} {body}: {message}");
         }

@@ -1,5 +1,7 @@
 //! Who may do what: every endpoint with no credential, a wrong one, a user's, staff's, and from a
 //! trusted network; with what is the caller's own, another's, and nobody's.
+//!
+//! The table of requests is at the top; an endpoint that names a user belongs into it.
 
 use crate::support::http::{FORM, header, send};
 use crate::support::world::{OTHER, Reply, STAFF, USER};
@@ -23,8 +25,12 @@ fn requests() -> Vec<(&'static str, &'static str, Value, bool)> {
         ("POST", "/level3/user_domains", json!({"cdn": "level3", "domains": "cdn.example.com"}), true),
         ("PUT", "/level3/user_domains", json!({"cdn": "level3", "domains": "cdn.example.com"}), true),
         ("POST", "/level3/user", json!({"password": "long enough"}), true),
-        ("POST", "/useful/create/company",
-            json!({"company_name": "A", "owner_name": "B", "owner_email": "c@example.com"}), true),
+        (
+            "POST",
+            "/useful/create/company",
+            json!({"company_name": "A", "owner_name": "B", "owner_email": "c@example.com"}),
+            true,
+        ),
     ]
 }
 
@@ -180,7 +186,10 @@ async fn a_trusted_network_counts_as_staff() {
     }
     let message = send(request(&world, "GET", "/level3/refresh_list", &json!({}), None)).await.1.failed(400);
     assert!(message.starts_with("login_email"), "{message}");
-    assert_eq!(world.number("SELECT COUNT(*) FROM audit WHERE actor = 'trusted-network' AND action = 'refresh'").await, 1);
+    assert_eq!(
+        world.number("SELECT COUNT(*) FROM audit WHERE actor = 'trusted-network' AND action = 'refresh'").await,
+        1
+    );
     // A credential still counts for what it is.
     world.get(&world.other_token, &format!("/level3/refresh_list?login_email={USER}")).await.failed(403);
     world.get("wrong", "/level3/domains").await.failed(401);
@@ -203,7 +212,8 @@ async fn a_forwarded_address_is_believed_only_from_a_trusted_proxy() {
     forwarded(&world, &["10.1.2.3"]).await.ok();
     forwarded(&world, &["198.51.100.7, 10.1.2.3"]).await.ok();
     forwarded(&world, &["198.51.100.7", "10.1.2.3"]).await.ok();
-    for outside in [["10.1.2.3, 198.51.100.7"].as_slice(), &["10.1.2.3", "198.51.100.7"], &["198.51.100.7, 127.0.0.1"]] {
+    for outside in [["10.1.2.3, 198.51.100.7"].as_slice(), &["10.1.2.3", "198.51.100.7"], &["198.51.100.7, 127.0.0.1"]]
+    {
         forwarded(&world, outside).await.failed(401);
     }
 }

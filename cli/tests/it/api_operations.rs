@@ -1,4 +1,6 @@
 //! What those who run the service ask for: health, readiness, metrics, and the document.
+//!
+//! Metrics need the real process and are looked at in `embedded`.
 
 use crate::support::http::{header, send};
 use crate::support::process::run;
@@ -102,12 +104,24 @@ async fn the_document_lists_every_path_of_the_contract_with_its_failures() {
     let (_, reply) = send(world.request("GET", "/openapi.json")).await;
     let paths = reply.body["paths"].as_object().unwrap();
     let contract = [
-        ("/level3/domains", "get"), ("/level3/refresh", "post"), ("/level3/preload", "post"),
-        ("/level3/refresh_list", "get"), ("/level3/preload_list", "get"), ("/level3/user", "post"),
-        ("/level3/user_domains", "get"), ("/level3/user_domains", "post"), ("/level3/user_domains", "put"),
-        ("/level3/user_cdns", "get"), ("/level3/user_cdns", "post"), ("/level3/login", "post"),
-        ("/level3/logout", "post"), ("/level3/logincheck", "get"), ("/level3/logincheck", "post"),
-        ("/useful/create/company", "post"), ("/healthz", "get"), ("/readyz", "get"),
+        ("/level3/domains", "get"),
+        ("/level3/refresh", "post"),
+        ("/level3/preload", "post"),
+        ("/level3/refresh_list", "get"),
+        ("/level3/preload_list", "get"),
+        ("/level3/user", "post"),
+        ("/level3/user_domains", "get"),
+        ("/level3/user_domains", "post"),
+        ("/level3/user_domains", "put"),
+        ("/level3/user_cdns", "get"),
+        ("/level3/user_cdns", "post"),
+        ("/level3/login", "post"),
+        ("/level3/logout", "post"),
+        ("/level3/logincheck", "get"),
+        ("/level3/logincheck", "post"),
+        ("/useful/create/company", "post"),
+        ("/healthz", "get"),
+        ("/readyz", "get"),
     ];
     for (path, method) in contract {
         let operation = &paths[path][method];

@@ -101,8 +101,15 @@ async fn numbers_and_truth_may_be_text() {
         send(request.json(&json!({"limit": limit}))).await.1.ok();
     }
     let truths = [
-        (json!(false), false), (json!("false"), false), (json!("False"), false), (json!("0"), false),
-        (json!(true), true), (json!("TRUE"), true), (json!(1), true), (json!(null), true), (json!(""), true),
+        (json!(false), false),
+        (json!("false"), false),
+        (json!("False"), false),
+        (json!("0"), false),
+        (json!(true), true),
+        (json!("TRUE"), true),
+        (json!(1), true),
+        (json!(null), true),
+        (json!(""), true),
     ];
     for (number, (written, right)) in truths.into_iter().enumerate() {
         let email = format!("truth{number}@example.com");

@@ -1,4 +1,6 @@
 //! `Idempotency-Key`: the same key with the same request is done once and answered alike for a day.
+//!
+//! At once on two servers, after refusals and failures, for other callers and after the day.
 
 use crate::support::http::send;
 use crate::support::world::{Reply, USER};

@@ -206,7 +206,8 @@ async fn a_domain_at_two_cdns_gives_two_tasks() {
         map_at_second(&world, "cdn.example.com").await;
         let body = json!({"path": "http://cdn.example.com/a|http://www.example.com/b"});
         let answer = world.post(&world.user_token, "/level3/refresh", body).await.ok();
-        let mut urls: Vec<&str> = answer["results"].as_array().unwrap().iter().map(|task| task["url"].as_str().unwrap()).collect();
+        let mut urls: Vec<&str> =
+            answer["results"].as_array().unwrap().iter().map(|task| task["url"].as_str().unwrap()).collect();
         urls.sort_unstable();
         assert_eq!(urls, ["http://cdn.example.com/a", "http://cdn.example.com/a", "http://www.example.com/b"]);
         assert_eq!(world.number("SELECT COUNT(DISTINCT cdn_id) FROM task").await, 2);
@@ -233,7 +234,12 @@ async fn international_names_are_compared_in_punycode() {
     let body = json!({"login_email": USER, "cdn": "level3", "domains": "BÜCHER.example.com"});
     let answer = world.post(&world.staff_token, "/level3/user_domains", body).await.ok();
     assert!(answer.to_string().contains(punycode), "{answer}");
-    for url in ["http://bücher.example.com/ä", "http://BÜCHER.EXAMPLE.com/", "http://xn--bcher-kva.example.com/x", "http://b%C3%BCcher.example.com/y"] {
+    for url in [
+        "http://bücher.example.com/ä",
+        "http://BÜCHER.EXAMPLE.com/",
+        "http://xn--bcher-kva.example.com/x",
+        "http://b%C3%BCcher.example.com/y",
+    ] {
         let answer = world.post(&world.user_token, "/level3/refresh", json!({"path": url})).await.ok();
         assert_eq!(answer["results"][0]["url"], url);
     }
@@ -256,7 +262,8 @@ async fn a_refresh_is_taken_while_redis_is_away() {
 
 #[tokio::test]
 async fn times_are_shown_in_the_configured_zone() {
-    let world = World::with(Kind::Sqlite, |config| config.time_zone = "America/New_York".parse().unwrap(), |_| {}).await;
+    let world =
+        World::with(Kind::Sqlite, |config| config.time_zone = "America/New_York".parse().unwrap(), |_| {}).await;
     let answer = ask_at_the_contracts_time(&world, "refresh", "http://cdn.example.com/a").await;
     assert_eq!(answer["results"][0]["time"], "2016/09/13 03:44:07");
 }

@@ -1,4 +1,6 @@
 //! What a refresh or preload refuses: all or nothing, and the message names each bad item.
+//!
+//! Each test ends by looking behind the product's back: no task, no audit row, no call to the vendor.
 
 use crate::support::http::send;
 use crate::support::world::{OTHER, USER};

@@ -1,4 +1,6 @@
 //! Sessions: login, logout, logincheck, and what slows guessing down; on several servers at once.
+//!
+//! Time is moved by the world's clock, which the second server shares.
 
 use crate::support::http::{FORM, header, send};
 use crate::support::{Kind, World, on_both};

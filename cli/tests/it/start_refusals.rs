@@ -1,4 +1,6 @@
 //! What stops a start, with one message that names the setting; and `overseas doctor`.
+//!
+//! All of it with the real binary, in a folder of its own.
 
 use crate::support::process::{Process, Settings, run};
 use crate::support::servers::free_port;
@@ -41,7 +43,10 @@ async fn installation() -> (TempDir, Simulator) {
     let simulator = overseas_simulator::start(simulated).await.unwrap();
     let text = format!(
         "[queue]\nurl = \"{}\"\n[cdn.level3]\nvendor = \"level3\"\nbase_url = \"{}\"\nkey_id = \"{}\"\nsecret = \"{}\"\ntimeout_seconds = 3\n",
-        database::server("OVERSEAS_TEST_REDIS"), simulator.vendor_url(), key.id, key.secret
+        database::server("OVERSEAS_TEST_REDIS"),
+        simulator.vendor_url(),
+        key.id,
+        key.secret
     );
     (with_file(&text), simulator)
 }
@@ -102,7 +107,8 @@ fn a_setting_that_is_wrong_stops_the_start_and_is_named() {
 
 #[test]
 fn an_edge_that_is_no_address_stops_the_start() {
-    let level3 = "[cdn.level3]\nvendor = \"level3\"\nbase_url = \"http://127.0.0.1:1\"\nkey_id = \"1\"\nsecret = \"x\"\n";
+    let level3 =
+        "[cdn.level3]\nvendor = \"level3\"\nbase_url = \"http://127.0.0.1:1\"\nkey_id = \"1\"\nsecret = \"x\"\n";
     let folder = with_file(&format!("{level3}edge = \"nowhere\""));
     let message = refusal(&settings(&[("OVERSEAS__HTTP__LISTEN", "127.0.0.1:0")]), folder.path(), "up");
     assert!(message.contains("cdn.level3.edge"), "{message}");
@@ -147,7 +153,11 @@ async fn api_and_worker_refuse_a_database_that_is_not_migrated() {
         }
         let migrated = run(&settings, folder.path(), &["migrate", "up"], "");
         assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
-        database::execute(&url, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m99991231_000001_later', 0)").await;
+        database::execute(
+            &url,
+            "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m99991231_000001_later', 0)",
+        )
+        .await;
         for command in ["api", "worker"] {
             let message = refusal(&settings, folder.path(), command);
             assert!(message.contains("newer"), "{command}: {message}");

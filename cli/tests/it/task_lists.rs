@@ -1,4 +1,6 @@
 //! `GET /level3/refresh_list` and `/level3/preload_list`: order, pages, filters, and what a task shows.
+//!
+//! The worker is driven by hand where a list should show its work.
 
 use crate::support::http::send;
 use crate::support::world::{OTHER, USER};

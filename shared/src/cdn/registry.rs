@@ -50,12 +50,24 @@ pub enum RegistryError {
 /// # Errors
 /// [`RegistryError`], whose message names the setting.
 pub fn build(name: &str, config: &CdnConfig, gate: Arc<dyn CallGate>) -> Result<Arc<dyn Cdn>, RegistryError> {
-    let vendor = find(&config.vendor).ok_or_else(|| RegistryError::UnknownVendor {
-        cdn: name.to_owned(),
-        vendor: config.vendor.clone(),
-        known: vendors().join(", "),
-    })?;
+    let vendor = known(name, &config.vendor)?;
     (vendor.build)(name, config, gate).map_err(|error| RegistryError::Setting { cdn: name.to_owned(), error })
+}
+
+/// Whether there is a client for what the configuration of an account names.
+///
+/// # Errors
+/// [`RegistryError::UnknownVendor`], which lists those that there are.
+pub fn check_vendor(name: &str, vendor: &str) -> Result<(), RegistryError> {
+    known(name, vendor).map(drop)
+}
+
+fn known(name: &str, vendor: &str) -> Result<&'static Vendor, RegistryError> {
+    find(vendor).ok_or_else(|| RegistryError::UnknownVendor {
+        cdn: name.to_owned(),
+        vendor: vendor.to_owned(),
+        known: vendors().join(", "),
+    })
 }
 
 /// What a vendor can do; `None` when there is no client for it.

@@ -104,6 +104,12 @@ impl Config {
                     "a CDN's name has lower-case letters, digits, - and _, at most 64",
                 );
             }
+            let is_place = |place: &str| {
+                place.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+            };
+            if cdn.edge.as_deref().is_some_and(|place| !is_place(place)) {
+                return wrong(&format!("cdn.{name}.edge"), "expected host:port");
+            }
             if cdn.poll_seconds == 0 || cdn.max_concurrency == 0 || cdn.timeout_seconds == 0 {
                 return wrong(
                     &format!("cdn.{name}"),

@@ -7,7 +7,7 @@
 use crate::db::entity::user_domain;
 use crate::db::{Database, DbError, epoch, execute, marks, retrying, row_marks, rows};
 use crate::domain::{DomainName, Scope};
-use sea_orm::{FromQueryResult, Value};
+use sea_orm::{DatabaseTransaction, FromQueryResult, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What the vendor says of a mapped domain.
@@ -192,37 +192,71 @@ fn insert_new(db: &Database) -> &'static str {
     if db.is_mysql() { "INSERT IGNORE" } else { "INSERT OR IGNORE" }
 }
 
-/// Maps a user to domains at a CDN (and to the CDN). With `exactly`, other domains of the user at that CDN are unmapped.
+/// How the domains of a user at some CDNs are to be changed.
+#[derive(Debug, Clone, Copy)]
+pub enum Change<'a> {
+    /// These as well.
+    Add(&'a [DomainName]),
+    /// These and no others.
+    Exactly(&'a [DomainName]),
+    /// The second in place of the first, where the first is mapped.
+    Replace(&'a DomainName, &'a DomainName),
+}
+
+/// Changes the domains of a user at these CDNs, and maps the user to the CDNs; false when a domain that was to
+/// be replaced is mapped at none of them, and then nothing is changed.
 ///
 /// # Errors
 /// [`DbError`] when the change fails; then nothing is changed.
-pub async fn map_domains(
-    db: &Database,
-    user_id: i64,
-    cdn_id: i64,
-    domains: &[DomainName],
-    exactly: bool,
-) -> Result<(), DbError> {
+pub async fn change_domains(db: &Database, user_id: i64, cdn_ids: &[i64], change: Change<'_>) -> Result<bool, DbError> {
     retrying(|| async {
         let tx = db.begin().await?;
-        let insert = insert_new(db);
-        let sql = format!("{insert} INTO user_cdn (user_id, cdn_id) VALUES (?, ?)");
-        execute(&tx, sql, vec![user_id.into(), cdn_id.into()]).await?;
-        if exactly {
-            let sql = "DELETE FROM user_domain WHERE user_id = ? AND cdn_id = ?".to_owned();
-            execute(&tx, sql, vec![user_id.into(), cdn_id.into()]).await?;
+        let mut found = false;
+        for cdn_id in cdn_ids {
+            found |= change_at(db, &tx, user_id, *cdn_id, change).await?;
         }
-        for chunk in domains.chunks(500) {
-            let sql =
-                format!("{insert} INTO user_domain (user_id, domain, cdn_id) VALUES {}", row_marks(chunk.len(), 3));
-            let values =
-                chunk.iter().flat_map(|domain| [user_id.into(), domain.as_str().into(), cdn_id.into()]).collect();
-            execute(&tx, sql, values).await?;
+        if !found {
+            tx.rollback().await?;
+            return Ok(false);
         }
         epoch::raise(&tx).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(true)
     })
     .await
+}
+
+async fn change_at(
+    db: &Database,
+    tx: &DatabaseTransaction,
+    user_id: i64,
+    cdn_id: i64,
+    change: Change<'_>,
+) -> Result<bool, DbError> {
+    let insert = insert_new(db);
+    let new = match change {
+        Change::Add(domains) => domains,
+        Change::Exactly(domains) => {
+            let sql = "DELETE FROM user_domain WHERE user_id = ? AND cdn_id = ?".to_owned();
+            execute(tx, sql, vec![user_id.into(), cdn_id.into()]).await?;
+            domains
+        }
+        Change::Replace(old, new) => {
+            let sql = "DELETE FROM user_domain WHERE user_id = ? AND cdn_id = ? AND domain = ?".to_owned();
+            if execute(tx, sql, vec![user_id.into(), cdn_id.into(), old.as_str().into()]).await? == 0 {
+                return Ok(false);
+            }
+            std::slice::from_ref(new)
+        }
+    };
+    let sql = format!("{insert} INTO user_cdn (user_id, cdn_id) VALUES (?, ?)");
+    execute(tx, sql, vec![user_id.into(), cdn_id.into()]).await?;
+    for chunk in new.chunks(500) {
+        let sql = format!("{insert} INTO user_domain (user_id, domain, cdn_id) VALUES {}", row_marks(chunk.len(), 3));
+        let values = chunk.iter().flat_map(|domain| [user_id.into(), domain.as_str().into(), cdn_id.into()]).collect();
+        execute(tx, sql, values).await?;
+    }
+    Ok(true)
 }
 
 #[derive(FromQueryResult)]

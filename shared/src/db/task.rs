@@ -459,8 +459,7 @@ struct Id {
 pub async fn sweep(db: &Database, before: i64, most: u64) -> Result<u64, DbError> {
     retrying(|| async {
         let tx = db.begin().await?;
-        let sql =
-            format!("SELECT id FROM task WHERE id < ? AND ended_at < ? ORDER BY id LIMIT ?{}", db.skip_locked());
+        let sql = format!("SELECT id FROM task WHERE id < ? AND ended_at < ? ORDER BY id LIMIT ?{}", db.skip_locked());
         let values = vec![crate::task_id::earliest_at(before).into(), before.into(), most.into()];
         let old: Vec<Id> = rows(&tx, sql, values).await?;
         if !old.is_empty() {

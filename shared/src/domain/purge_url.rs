@@ -64,7 +64,9 @@ impl PurgeUrl {
         let text = raw.split('#').next().unwrap_or(raw);
         let scheme_end = text.find("://").ok_or_else(not_absolute)?;
         let url = Url::parse(text).map_err(|_| not_absolute())?;
-        if !matches!(url.scheme(), "http" | "https" | "ftp") {
+        // `http:a.com/?next=http://b.com` has its `://` somewhere else than behind the scheme.
+        let is_behind_scheme = text[..scheme_end].eq_ignore_ascii_case(url.scheme());
+        if !is_behind_scheme || !matches!(url.scheme(), "http" | "https" | "ftp") {
             return Err(not_absolute());
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -180,6 +182,7 @@ mod tests {
             "http://a b/",
             "javascript://a.com/x",
             "http:a.com/x",
+            "http:a.com/?next=http://a.com/b",
         ] {
             assert!(matches!(PurgeUrl::parse(raw), Err(UrlError::NotAbsolute(_))), "{raw}");
         }

@@ -1,4 +1,6 @@
 //! Requests that [`World`]'s plain `get` and `post` cannot make, and a second API on the same rows.
+//!
+//! Used by the tests of the HTTP API.
 
 use crate::support::World;
 use crate::support::database;

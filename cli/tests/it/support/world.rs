@@ -174,7 +174,9 @@ impl World {
     pub async fn map(&self, email: &str, domains: &[&str]) {
         let domains: Vec<DomainName> = domains.iter().map(|name| DomainName::parse(name).unwrap()).collect();
         let cdn = catalogue::find_cdn(&self.db, "level3").await.unwrap().unwrap();
-        mapping::map_domains(&self.db, self.user_id(email).await, cdn.id, &domains, false).await.unwrap();
+        mapping::change_domains(&self.db, self.user_id(email).await, &[cdn.id], mapping::Change::Add(&domains))
+            .await
+            .unwrap();
     }
 
     pub fn account(&self) -> &Arc<Account> {
