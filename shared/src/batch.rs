@@ -11,6 +11,10 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
+/// How often a call lets requests that are ready go first, before it begins. Measured with 16 connections: more
+/// does not gather more, and without load a turn costs nothing.
+const TURNS: usize = 8;
+
 /// The task behind a [`Batcher`] or [`Coalescer`] has ended: the process is stopping, or the call panicked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the server is stopping")]
@@ -59,8 +63,18 @@ async fn lane<I: Send + 'static, O: Send + 'static, F>(
 {
     loop {
         let mut waiting = Vec::new();
-        if receiver.lock().await.recv_many(&mut waiting, most).await == 0 {
-            return;
+        {
+            let mut receiver = receiver.lock().await;
+            if receiver.recv_many(&mut waiting, most).await == 0 {
+                return;
+            }
+            // Requests that are ready to ask do so now, and share this call instead of making the next one.
+            tokio::task::yield_now().await;
+            while waiting.len() < most
+                && let Ok(more) = receiver.try_recv()
+            {
+                waiting.push(more);
+            }
         }
         let (items, answers): (Vec<I>, Vec<_>) = waiting.into_iter().unzip();
         // In a task of its own, so that a panic costs this batch and not the lane.
@@ -127,8 +141,18 @@ where
     K: Clone + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + 'static,
 {
+    fn take_waiting(&self, key: &K) -> Vec<oneshot::Sender<V>> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.get_mut(key).map(std::mem::take).unwrap_or_default()
+    }
+
     async fn lead(self: Arc<Self>, key: K, mut asked: Vec<oneshot::Sender<V>>) {
         loop {
+            // Those who ask before the call begins may share it.
+            for _ in 0..TURNS {
+                tokio::task::yield_now().await;
+            }
+            asked.append(&mut self.take_waiting(&key));
             let answer = tokio::spawn((self.call)(key.clone())).await;
             for sender in asked.drain(..) {
                 if let Ok(value) = &answer {
