@@ -109,7 +109,7 @@ impl Database {
         let sqlite = url.starts_with("sqlite:");
         let mut options = ConnectOptions::new(if sqlite { sqlite_url(url)? } else { url.to_owned() });
         options
-            .max_connections(if sqlite { max_connections.min(8) } else { max_connections })
+            .max_connections(if sqlite { max_connections.min(4) } else { max_connections })
             .min_connections(1)
             .acquire_timeout(acquire)
             .connect_timeout(acquire)
@@ -122,6 +122,8 @@ impl Database {
                 .synchronous(sqlx::sqlite::SqliteSynchronous::Normal)
                 .busy_timeout(Duration::from_secs(10))
                 .foreign_keys(true)
+                // KiB for each connection: the rows are small, and the pages of a long run would only fill memory.
+                .pragma("cache_size", "-1024")
         });
         options.map_sqlx_mysql_pool_opts(|pool| {
             pool.after_connect(|connection, _| {

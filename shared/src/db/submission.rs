@@ -50,6 +50,8 @@ pub struct NewSubmission<'a> {
 pub async fn record(db: &Database, owner: &str, new: &NewSubmission<'_>) -> Result<usize, DbError> {
     retrying(|| async {
         let tx = db.begin().await?;
+        // The property's row before the tasks', in the same order as `apply`, so that the two cannot deadlock.
+        plan_poll(db, &tx, new).await?;
         let ours = owned_shares(db, &tx, owner, new.shares).await?;
         if ours.is_empty() {
             tx.rollback().await?;
@@ -69,7 +71,6 @@ pub async fn record(db: &Database, owner: &str, new: &NewSubmission<'_>) -> Resu
             execute(&tx, sql, values.collect()).await?;
         }
         move_on(db, &tx, new.vendor_id, &ours).await?;
-        plan_poll(db, &tx, new).await?;
         tx.commit().await?;
         Ok(ours.len())
     })
