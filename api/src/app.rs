@@ -7,6 +7,7 @@
 use crate::auth::{ClientAddress, RequestId, client_address, find_client};
 use crate::document;
 use crate::error::{ApiError, Failure};
+use crate::limits::Decided;
 use crate::params::{RawParams, merge};
 use crate::routes;
 use crate::state::SharedState;
@@ -47,7 +48,7 @@ fn cors(origins: &[String]) -> Option<Cors> {
     let cors = Cors::new()
         .allow_methods([Method::GET, Method::POST, Method::PUT])
         .allow_headers(["authorization", "content-type", "idempotency-key", "x-request-id"])
-        .expose_headers(["x-request-id", "retry-after"])
+        .expose_headers(["x-request-id", "retry-after", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"])
         .max_age(86_400);
     Some(origins.iter().fold(cors, |cors, origin| cors.allow_origin(origin)))
 }
@@ -93,6 +94,8 @@ async fn envelope<E: Endpoint>(next: Arc<E>, mut request: Request) -> Result<Res
     let client = find_client(&state(&request)?.config.http, request.remote_addr(), &forwarded);
     request.extensions_mut().insert(RequestId(request_id.clone()));
     request.extensions_mut().insert(ClientAddress(client));
+    let decided = Decided::default();
+    request.extensions_mut().insert(decided.clone());
     let address = client_address(&request);
     let mut response = match next.call(request).await {
         Ok(response) => response.into_response(),
@@ -105,6 +108,7 @@ async fn envelope<E: Endpoint>(next: Arc<E>, mut request: Request) -> Result<Res
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert("x-request-id", value);
     }
+    decided.write(response.headers_mut());
     let elapsed = begun.elapsed();
     let route = document::route_label(&path);
     metrics::counter!("overseas_http_requests_total", "route" => route, "method" => method.to_string(), "status" => status.as_u16().to_string()).increment(1);

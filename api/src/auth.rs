@@ -1,16 +1,18 @@
-//! Who is calling. A handler that touches data takes a [`Caller`] or a [`Staff`], so one without the
-//! check does not compile against the data.
+//! Who is calling. A handler that touches data takes a [`Caller`], which proves who it is and what the
+//! credential may be used for, so one without the check does not compile against the data.
 //!
 //! A credential is `Authorization: Bearer <token>` or the parameter `token`; it is checked with
 //! every request, so a logout counts at once on every server. Callers without a credential from a
-//! trusted network count as staff.
+//! trusted network count as staff. Every extractor here counts against the caller's rate limit.
 
 use crate::error::ApiError;
+use crate::limits;
 use crate::params::RawParams;
 use crate::state::SharedState;
 use overseas_shared::config::HttpConfig;
 use overseas_shared::db::account::{self, Role};
-use overseas_shared::domain::{EmailAddress, Principal, Scope};
+use overseas_shared::db::audit::NewEntry;
+use overseas_shared::domain::{EmailAddress, Principal, Scope, TokenScope, TokenScopes};
 use overseas_shared::secret::token_hash;
 use poem::web::RemoteAddr;
 use poem::{Request, RequestBody, Result};
@@ -26,7 +28,7 @@ pub struct RequestId(pub String);
 #[derive(Debug, Clone, Copy)]
 pub struct ClientAddress(pub IpAddr);
 
-/// A caller whose credential was checked.
+/// A caller whose credential was checked. As a handler's parameter: one that may read.
 pub struct Caller {
     /// Who it is.
     pub principal: Principal,
@@ -38,10 +40,25 @@ pub struct Caller {
     pub request_id: String,
     /// The epoch that was read for this request.
     pub epoch: i64,
+    scopes: TokenScopes,
 }
 
-/// A caller who acts for anyone.
+/// A caller whose credential may refresh and preload.
+pub struct Purger(pub Caller);
+
+/// A caller that may follow tasks: one that may read, or one that may make them.
+pub struct TaskReader(pub Caller);
+
+/// A caller who acts for anyone and may change what users may do.
 pub struct Staff(pub Caller);
+
+/// Somebody, perhaps without a credential.
+pub struct Visitor {
+    /// Where the call comes from.
+    pub address: IpAddr,
+    /// The id of the request.
+    pub request_id: String,
+}
 
 /// The user for whom a caller acts.
 #[derive(Debug, Clone)]
@@ -54,28 +71,91 @@ pub struct Target {
     pub operate_right: bool,
 }
 
+impl Visitor {
+    fn of(request: &Request) -> Self {
+        let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        Self { address: client_address(request), request_id }
+    }
+
+    async fn meet(request: &Request) -> Result<Self, ApiError> {
+        let visitor = Self::of(request);
+        limits::count(request, state_of(request)?, visitor.address, &visitor.address.to_string()).await?;
+        Ok(visitor)
+    }
+
+    /// The audit row of what this request does.
+    #[must_use]
+    pub fn entry(&self, at: i64, actor: &str, action: &'static str, target: &str, detail: &str) -> NewEntry {
+        NewEntry {
+            at,
+            actor: actor.to_owned(),
+            address: self.address.to_string(),
+            action,
+            target: target.to_owned(),
+            detail: detail.to_owned(),
+            request_id: self.request_id.clone(),
+        }
+    }
+}
+
 impl Caller {
     async fn identify(request: &Request) -> Result<Self, ApiError> {
         let state = state_of(request)?;
-        let address = client_address(request);
-        let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        let Visitor { address, request_id } = Visitor::of(request);
+        let trusted = state.config.http.trusts(address);
         let Some(token) = token_of(request) else {
-            if state.config.http.trusts(address) {
+            if trusted {
                 let (principal, epoch) = (Principal::TrustedNetwork, state.epoch().await?);
-                return Ok(Self { principal, operate_right: true, address, request_id, epoch });
+                let scopes = TokenScopes::SESSION;
+                return Ok(Self { principal, operate_right: true, address, request_id, epoch, scopes });
             }
+            limits::count(request, state, address, &address.to_string()).await?;
             let message = "no credential: log in with POST /level3/login and send `Authorization: Bearer <token>` or the parameter token";
             return Err(ApiError::Unauthorized(message.to_owned()));
         };
         let epoch = state.epoch().await?;
-        let session = state.session(epoch, token_hash(&token)).await?.ok_or_else(|| {
-            ApiError::Unauthorized("the token is not valid (any more): log in again with POST /level3/login".to_owned())
-        })?;
+        let Some(session) = state.session(epoch, token_hash(&token)).await? else {
+            limits::count(request, state, address, &address.to_string()).await?;
+            let message = "the token is not valid (any more): log in again with POST /level3/login";
+            return Err(ApiError::Unauthorized(message.to_owned()));
+        };
+        limits::count(request, state, address, session.email.as_str()).await?;
+        if let Some(token) = session.api_token {
+            state.note_token_use(token).await;
+        }
         let principal = match session.role {
             Role::User => Principal::User { id: session.user_id, email: session.email },
             Role::Staff => Principal::Staff { id: session.user_id, email: session.email },
         };
-        Ok(Self { principal, operate_right: session.operate_right, address, request_id, epoch })
+        let (operate_right, scopes) = (session.operate_right, session.scopes);
+        Ok(Self { principal, operate_right, address, request_id, epoch, scopes })
+    }
+
+    /// This caller, if its credential may be used for one of these.
+    fn with(self, scopes: &[TokenScope]) -> Result<Self, ApiError> {
+        if scopes.iter().any(|scope| self.scopes.allow(*scope)) {
+            return Ok(self);
+        }
+        let needed: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+        Err(ApiError::Forbidden(format!(
+            "the token has the scope {}; this needs {}: ask for another token",
+            self.scopes,
+            needed.join(" or ")
+        )))
+    }
+
+    fn staff(self) -> Result<Self, ApiError> {
+        if self.principal.is_staff() {
+            return self.with(&[TokenScope::Admin]);
+        }
+        Err(ApiError::Forbidden("only staff may do this".to_owned()))
+    }
+
+    /// The audit row of what this caller does.
+    #[must_use]
+    pub fn entry(&self, at: i64, action: &'static str, target: &str, detail: &str) -> NewEntry {
+        let visitor = Visitor { address: self.address, request_id: self.request_id.clone() };
+        visitor.entry(at, self.principal.label(), action, target, detail)
     }
 
     /// What this caller's queries may touch.
@@ -167,8 +247,8 @@ fn register_schemes(registry: &mut Registry) {
     registry.create_security_scheme("token", token);
 }
 
-macro_rules! security_extractor {
-    ($type:ty, $request:ident => $identify:expr) => {
+macro_rules! extractor {
+    ($type:ty, $schemes:expr, $request:ident => $identify:expr) => {
         impl<'a> ApiExtractor<'a> for $type {
             const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
             type ParamType = ();
@@ -179,7 +259,7 @@ macro_rules! security_extractor {
             }
 
             fn security_schemes() -> Vec<&'static str> {
-                vec!["bearer", "token"]
+                $schemes
             }
 
             async fn from_request(
@@ -193,14 +273,15 @@ macro_rules! security_extractor {
     };
 }
 
-security_extractor!(Caller, request => Caller::identify(request).await?);
-security_extractor!(Staff, request => {
-    let caller = Caller::identify(request).await?;
-    if !caller.principal.is_staff() {
-        return Err(ApiError::Forbidden("only staff may do this".to_owned()).into());
-    }
-    Staff(caller)
+const SCHEMES: [&str; 2] = ["bearer", "token"];
+
+extractor!(Visitor, vec![], request => Visitor::meet(request).await?);
+extractor!(Caller, SCHEMES.to_vec(), request => Caller::identify(request).await?.with(&[TokenScope::Read])?);
+extractor!(Purger, SCHEMES.to_vec(), request => Purger(Caller::identify(request).await?.with(&[TokenScope::Purge])?));
+extractor!(TaskReader, SCHEMES.to_vec(), request => {
+    TaskReader(Caller::identify(request).await?.with(&[TokenScope::Read, TokenScope::Purge])?)
 });
+extractor!(Staff, SCHEMES.to_vec(), request => Staff(Caller::identify(request).await?.staff()?));
 
 #[cfg(test)]
 mod tests {

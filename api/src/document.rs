@@ -5,7 +5,10 @@
 //! type becomes the parameters' examples, which is why every call in Swagger UI runs as it stands.
 //! Called by `app` and by `overseas openapi`.
 
-use crate::routes::{accounts::Accounts, mappings::Mappings, operations::Operations, purge::Purge, sessions::Sessions};
+use crate::routes::{
+    accounts::Accounts, audit::Audit, cdns::Cdns, mappings::Mappings, operations::Operations, purge::Purge,
+    sessions::Sessions,
+};
 use poem::endpoint::make_sync;
 use poem::{Endpoint, IntoEndpoint, Response};
 use poem_openapi::{LicenseObject, OpenApiService};
@@ -14,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// All handlers.
-type Api = (Sessions, Purge, Mappings, Accounts, Operations);
+type Api = (Sessions, Purge, Mappings, Cdns, Accounts, Audit, Operations);
 
 const DESCRIPTION: &str = "One API for every CDN that a company buys: refresh (purge) and preload URLs, follow the tasks, \
 see who is mapped to what. Parameters may stand in the query string, a JSON body or a form, on every method; where a name \
@@ -23,7 +26,7 @@ parameters are ignored, and a trailing slash changes nothing. Success is HTTP 20
 and `{\"err\", \"message\", \"request_id\"}`. Callers from trusted networks need no credential and count as staff.";
 
 fn api() -> Api {
-    (Sessions, Purge, Mappings, Accounts, Operations)
+    (Sessions, Purge, Mappings, Cdns, Accounts, Audit, Operations)
 }
 
 fn open_api() -> OpenApiService<Api, ()> {

@@ -8,11 +8,13 @@ pub mod auth;
 pub mod document;
 pub mod error;
 pub mod idempotency;
+pub mod limits;
 pub mod memory;
 pub mod params;
 pub mod routes;
 pub mod server;
 pub mod state;
+pub mod turns;
 
 pub use server::{Bound, ServerError, bind, serve};
 pub use state::{SharedState, State};

@@ -28,6 +28,7 @@ struct Remembered {
 #[derive(Default)]
 pub struct Memory {
     remembered: Mutex<Remembered>,
+    token_uses: Mutex<HashMap<i64, i64>>,
 }
 
 impl Memory {
@@ -54,6 +55,19 @@ impl Memory {
             }
             remembered.sessions.insert(hash, session.clone());
         }
+    }
+
+    /// Whether the use of an API token was noted within the last `within` milliseconds; if not, it is now.
+    pub fn is_token_noted(&self, token: i64, now: i64, within: i64) -> bool {
+        let mut uses = self.token_uses.lock().unwrap_or_else(PoisonError::into_inner);
+        if uses.get(&token).is_some_and(|noted| now - noted < within) {
+            return true;
+        }
+        if uses.len() >= MOST {
+            uses.clear();
+        }
+        uses.insert(token, now);
+        false
     }
 
     /// The places of a host that were found under this epoch.

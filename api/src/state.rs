@@ -7,18 +7,21 @@
 
 use crate::error::ApiError;
 use crate::memory::{Memory, Place};
+use crate::turns::Turns;
 use bytes::Bytes;
 use futures::FutureExt;
 use overseas_shared::batch::{Batcher, Coalescer};
 use overseas_shared::cdn::{Capabilities, registry};
 use overseas_shared::clock::Clock;
 use overseas_shared::config::Config;
+use overseas_shared::db::api_token;
 use overseas_shared::db::mapping::{self, PurgePlace};
 use overseas_shared::db::session::{self, Session, TokenHash};
 use overseas_shared::db::task::{self, TaskFilter, TaskOrder};
 use overseas_shared::db::{Database, DbError, epoch};
 use overseas_shared::domain::Scope;
 use overseas_shared::queue::Queue;
+use overseas_shared::rate_limit::{Limit, RateLimiter};
 use overseas_shared::task_id::TaskIds;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -47,6 +50,10 @@ pub struct State {
     pub task_ids: TaskIds,
     /// Renders the metrics.
     pub metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
+    /// How often a caller may call; `None` where that is switched off.
+    pub limiter: Option<RateLimiter>,
+    /// Logins of one account are checked one after the other.
+    pub logins: Turns,
     memory: Memory,
     epochs: Coalescer<(), Result<i64, DbError>>,
     sessions: Batcher<TokenHash, Result<Option<Session>, DbError>>,
@@ -65,6 +72,7 @@ impl State {
             .filter_map(|(name, cdn)| Some((name.clone(), registry::capabilities(&cdn.vendor)?)))
             .collect();
         Self {
+            logins: Turns::default(),
             memory: Memory::default(),
             epochs: epoch_coalescer(&db),
             sessions: session_batcher(&db, &clock),
@@ -73,6 +81,7 @@ impl State {
             lists: list_coalescer(&db, config.time_zone),
             task_ids: TaskIds::default(),
             metrics: None,
+            limiter: open_limiter(&config, &clock),
             capabilities,
             db,
             queue,
@@ -95,13 +104,24 @@ impl State {
     /// [`ApiError::Unavailable`] when the database cannot be asked.
     pub async fn session(&self, epoch: i64, hash: TokenHash) -> Result<Option<Session>, ApiError> {
         if let Some(known) = self.memory.session(epoch, &hash) {
-            return Ok(Some(known).filter(|session| session.expires_at > self.clock.now()));
+            return Ok(Some(known).filter(|session| session.lives(self.clock.now())));
         }
         let found = self.sessions.ask(hash).await??;
         if let Some(session) = &found {
             self.memory.keep_session(epoch, hash, session);
         }
         Ok(found)
+    }
+
+    /// Notes that an API token is used, once a minute. A failure is no reason to refuse the request.
+    pub async fn note_token_use(&self, token: i64) {
+        let now = self.clock.now();
+        if self.memory.is_token_noted(token, now, api_token::USE_MILLISECONDS) {
+            return;
+        }
+        if let Err(error) = api_token::note_use(&self.db, token, now).await {
+            tracing::warn!(token, %error, "the use of an API token could not be noted");
+        }
     }
 
     /// Where a user may purge a host.
@@ -137,6 +157,14 @@ impl State {
     pub async fn task_list(&self, scope: Scope, filter: TaskFilter) -> Result<Bytes, ApiError> {
         self.lists.ask((scope, filter)).await?
     }
+}
+
+/// The address was checked when the queue was opened, so it can be read.
+fn open_limiter(config: &Config, clock: &Clock) -> Option<RateLimiter> {
+    let settings = &config.http.rate_limit;
+    let limit = Limit { burst: settings.burst, per_second: settings.per_second };
+    let opened = RateLimiter::open(&config.queue.url, &config.queue.prefix, limit, clock.clone());
+    opened.inspect_err(|error| tracing::error!(%error, "there is no rate limit")).ok().filter(|_| settings.enabled)
 }
 
 fn epoch_coalescer(db: &Database) -> Coalescer<(), Result<i64, DbError>> {

@@ -37,6 +37,16 @@ enum Command {
     },
     /// Make a member of staff, or give one a new password
     Createsuperuser(commands::superuser::Options),
+    /// List users, give one a new password
+    User {
+        #[command(subcommand)]
+        action: commands::user::Action,
+    },
+    /// Give, list and take back API tokens
+    Token {
+        #[command(subcommand)]
+        action: commands::token::Action,
+    },
     /// Read the access groups of all accounts from the vendors
     SyncAg,
     /// Read the services and properties of all accounts from the vendors
@@ -78,6 +88,8 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Worker => commands::serve::worker(wire::config(file)?).await?,
         Command::Migrate { action } => commands::migrate::run(&wire::config(file)?, action).await?,
         Command::Createsuperuser(options) => commands::superuser::run(&wire::config(file)?, options).await?,
+        Command::User { action } => commands::user::run(&wire::config(file)?, action).await?,
+        Command::Token { action } => commands::token::run(&wire::config(file)?, action).await?,
         Command::SyncAg => commands::sync::run(&wire::config(file)?, commands::sync::Part::Groups).await?,
         Command::SyncService => commands::sync::run(&wire::config(file)?, commands::sync::Part::Services).await?,
         Command::Simulate(options) => commands::simulate::run(options).await?,

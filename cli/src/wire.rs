@@ -94,3 +94,8 @@ pub(crate) fn stop_on_signal() -> Result<CancellationToken> {
     });
     Ok(stop)
 }
+
+/// A time in the configured zone, for people.
+pub(crate) fn shown_time(config: &Config, milliseconds: i64) -> String {
+    overseas_api::routes::shown_time(milliseconds, config.time_zone)
+}

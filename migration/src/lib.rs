@@ -11,6 +11,7 @@ mod m20261123_000001_accounts;
 mod m20261123_000002_catalogue;
 mod m20261123_000003_tasks;
 mod m20261123_000004_operations;
+mod m20261123_000005_api_tokens;
 mod table;
 
 /// All steps, oldest first.
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000002_catalogue::Migration),
             Box::new(m20261123_000003_tasks::Migration),
             Box::new(m20261123_000004_operations::Migration),
+            Box::new(m20261123_000005_api_tokens::Migration),
         ]
     }
 }

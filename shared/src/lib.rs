@@ -11,6 +11,7 @@ pub mod db;
 pub mod domain;
 pub mod log_store;
 pub mod queue;
+pub mod rate_limit;
 pub mod secret;
 pub mod task_id;
 pub mod telemetry;

@@ -10,7 +10,6 @@ use crate::routes::Group;
 use crate::state::SharedState;
 use overseas_shared::db::DbError;
 use overseas_shared::db::account::{self, NewCompany, NewUser, Role};
-use overseas_shared::db::audit::{self, NewEntry};
 use overseas_shared::domain::EmailAddress;
 use overseas_shared::secret::hash_password;
 use poem::web::Data;
@@ -146,14 +145,15 @@ impl Accounts {
             password_hash: hash_password(&password).await?,
             operate_right: params.0.operations.unwrap_or(true),
         };
-        match account::create_user(&state.db, &new, state.clock.now()).await {
+        let detail = format!("operations {}", new.operate_right);
+        let entry = staff.0.entry(state.clock.now(), "create_user", email.as_str(), &detail);
+        match account::create_user(&state.db, &new, &entry).await {
             Ok(_) => {}
             Err(DbError::Conflict(_)) => {
                 return Err(ApiError::Conflict(format!("login_email: the user {email} exists already")));
             }
             Err(error) => return Err(error.into()),
         }
-        note(state.0, &staff, "create_user", email.as_str(), &format!("operations {}", new.operate_right)).await?;
         Answer::new(&NewUserOut { err: 0, user: email.to_string(), operate_right: new.operate_right, cdns: vec![] })
     }
 
@@ -175,7 +175,9 @@ impl Accounts {
             owner_name: read_name("owner_name", params.0.owner_name)?,
             owner_email: read_email("owner_email", params.0.owner_email.as_deref())?,
         };
-        let id = match account::create_company(&state.db, &new, state.clock.now()).await {
+        let detail = format!("owner {}", new.owner_email);
+        let entry = staff.0.entry(state.clock.now(), "create_company", &new.name, &detail);
+        let id = match account::create_company(&state.db, &new, &entry).await {
             Ok(id) => id,
             Err(DbError::Conflict(index)) => {
                 // The refused values stand in the database's words too; the index comes last.
@@ -189,7 +191,6 @@ impl Accounts {
             }
             Err(error) => return Err(error.into()),
         };
-        note(state.0, &staff, "create_company", &new.name, &format!("owner {}", new.owner_email)).await?;
         let company = Company {
             id,
             company_name: new.name,
@@ -222,23 +223,4 @@ fn check_password(password: &str, shortest: usize) -> Result<(), ApiError> {
         return Err(ApiError::wrong("password", format!("too long, at most {LONGEST_PASSWORD} bytes are taken")));
     }
     Ok(())
-}
-
-async fn note(
-    state: &SharedState,
-    staff: &Staff,
-    action: &'static str,
-    target: &str,
-    detail: &str,
-) -> Result<(), ApiError> {
-    let entry = NewEntry {
-        at: state.clock.now(),
-        actor: staff.0.principal.label().to_owned(),
-        address: staff.0.address.to_string(),
-        action,
-        target: target.to_owned(),
-        detail: detail.to_owned(),
-        request_id: staff.0.request_id.clone(),
-    };
-    Ok(audit::write(&state.db, &entry).await?)
 }

@@ -7,7 +7,6 @@ use crate::error::{Answer, ApiError};
 use crate::params::{OneOrMany, Params, text, whole};
 use crate::routes::Group;
 use crate::state::SharedState;
-use overseas_shared::db::audit::{self, NewEntry};
 use overseas_shared::db::catalogue::{self, CdnRow};
 use overseas_shared::db::mapping::{self, Change};
 use overseas_shared::domain::DomainName;
@@ -231,8 +230,8 @@ impl Mappings {
         for name in &params.0.cdns.0 {
             ids.push(known_cdn(state.0, name).await?.id);
         }
-        mapping::add_cdns(&state.db, target.id, &ids).await?;
-        note(state.0, &staff, "map_cdns", &target, &params.0.cdns.0.join(" ")).await?;
+        let entry = staff.0.entry(state.clock.now(), "map_cdns", target.email.as_str(), &params.0.cdns.0.join(" "));
+        mapping::add_cdns(&state.db, target.id, &ids, &entry).await?;
         Answer::new(&UserCdnsOut { err: 0, cdns: mapping::cdns_of(&state.db, target.id).await? })
     }
 
@@ -339,19 +338,20 @@ async fn change(
     cdns: &[CdnRow],
     change: Change<'_>,
 ) -> Result<Answer<MappedOut>, ApiError> {
-    let ids: Vec<i64> = cdns.iter().map(|row| row.id).collect();
-    let changed = mapping::change_domains(&state.db, target.id, &ids, change).await?;
     let listed = |domains: &[DomainName]| domains.iter().map(DomainName::as_str).collect::<Vec<_>>().join(" ");
     let (action, what) = match change {
         Change::Add(domains) => ("map_domains", listed(domains)),
         Change::Exactly(domains) => ("set_domains", listed(domains)),
-        Change::Replace(old, _) if !changed => {
-            return Err(ApiError::NotFound(format!("old_domain: {} has no domain {old} there", target.email)));
-        }
         Change::Replace(old, new) => ("replace_domain", format!("{old} by {new}")),
     };
     let names: Vec<&str> = cdns.iter().map(|row| row.name.as_str()).collect();
-    note(state, staff, action, target, &format!("{}: {what}", names.join(" "))).await?;
+    let detail = format!("{}: {what}", names.join(" "));
+    let entry = staff.0.entry(state.clock.now(), action, target.email.as_str(), &detail);
+    let ids: Vec<i64> = cdns.iter().map(|row| row.id).collect();
+    let changed = mapping::change_domains(&state.db, target.id, &ids, change, &entry).await?;
+    if let (Change::Replace(old, _), false) = (change, changed) {
+        return Err(ApiError::NotFound(format!("old_domain: {} has no domain {old} there", target.email)));
+    }
     let mut results: Vec<CdnDomainsOut> = Vec::new();
     for mapped in mapping::domains_of(&state.db, target.id).await? {
         match results.last_mut().filter(|last| last.cdn == mapped.cdn) {
@@ -373,23 +373,4 @@ async fn known_cdn(state: &SharedState, name: &str) -> Result<CdnRow, ApiError> 
     found.ok_or_else(|| {
         ApiError::NotFound(format!("cdn: there is no CDN `{}`", overseas_shared::domain::name::shorten(name)))
     })
-}
-
-async fn note(
-    state: &SharedState,
-    staff: &Staff,
-    action: &'static str,
-    target: &Target,
-    detail: &str,
-) -> Result<(), ApiError> {
-    let entry = NewEntry {
-        at: state.clock.now(),
-        actor: staff.0.principal.label().to_owned(),
-        address: staff.0.address.to_string(),
-        action,
-        target: target.email.to_string(),
-        detail: detail.to_owned(),
-        request_id: staff.0.request_id.clone(),
-    };
-    Ok(audit::write(&state.db, &entry).await?)
 }

@@ -5,11 +5,15 @@
 //! Called by `document`, which makes the service of all resources, and by `app`, which adds `/metrics`.
 
 pub mod accounts;
+pub mod audit;
+pub mod cdns;
 pub mod mappings;
 pub mod operations;
 pub mod purge;
 pub mod sessions;
 
+use chrono::{DateTime, TimeZone};
+use chrono_tz::Tz;
 use poem_openapi::Tags;
 
 /// The groups of the document.
@@ -23,6 +27,13 @@ pub enum Group {
     Mapping,
     /// Companies, their accounts and users; staff only.
     Accounts,
-    /// For those who run the service.
+    /// For those who run the service; the audit trail is for staff.
     Operations,
+}
+
+/// `2016/09/13 15:44:07` in the zone, as `time` fields are written.
+#[must_use]
+pub fn shown_time(milliseconds: i64, zone: Tz) -> String {
+    let utc = DateTime::from_timestamp_millis(milliseconds).unwrap_or_default();
+    zone.from_utc_datetime(&utc.naive_utc()).format("%Y/%m/%d %H:%M:%S").to_string()
 }

@@ -4,14 +4,13 @@
 //! is made. What it answers is committed; the vendor is called later, by the worker. There is one task
 //! for each property at a vendor that the URLs belong to.
 
-use crate::auth::{Caller, Target};
+use crate::auth::{Caller, Purger, Target, TaskReader};
 use crate::error::{Answer, ApiError};
 use crate::idempotency::IdempotencyKey;
 use crate::params::{OneOrMany, Params, text, whole};
-use crate::routes::Group;
+use crate::routes::{Group, shown_time};
 use crate::state::SharedState;
 use bytes::Bytes;
-use chrono::{DateTime, TimeZone};
 use chrono_tz::Tz;
 use futures::future::try_join_all;
 use overseas_shared::cdn::PreloadSupport;
@@ -153,12 +152,6 @@ fn shown(task: &TaskView, zone: Tz) -> TaskOut {
     }
 }
 
-/// `2016/09/13 15:44:07` in the zone.
-fn shown_time(milliseconds: i64, zone: Tz) -> String {
-    let utc = DateTime::from_timestamp_millis(milliseconds).unwrap_or_default();
-    zone.from_utc_datetime(&utc.naive_utc()).format("%Y/%m/%d %H:%M:%S").to_string()
-}
-
 /// Handlers.
 pub struct Purge;
 
@@ -173,10 +166,10 @@ impl Purge {
         &self,
         state: Data<&SharedState>,
         request: &Request,
-        caller: Caller,
+        caller: Purger,
         params: Params<PurgeIn>,
     ) -> Result<Answer<PurgeOut>, ApiError> {
-        order(state.0, request, &caller, Kind::Refresh, params.0).await
+        order(state.0, request, &caller.0, Kind::Refresh, params.0).await
     }
 
     /// Preload URLs
@@ -187,10 +180,10 @@ impl Purge {
         &self,
         state: Data<&SharedState>,
         request: &Request,
-        caller: Caller,
+        caller: Purger,
         params: Params<PurgeIn>,
     ) -> Result<Answer<PurgeOut>, ApiError> {
-        order(state.0, request, &caller, Kind::Preload, params.0).await
+        order(state.0, request, &caller.0, Kind::Preload, params.0).await
     }
 
     /// List refresh tasks, newest first
@@ -198,10 +191,10 @@ impl Purge {
     async fn refresh_list(
         &self,
         state: Data<&SharedState>,
-        caller: Caller,
+        caller: TaskReader,
         params: Params<ListIn>,
     ) -> Result<Answer<ListOut>, ApiError> {
-        list(state.0, &caller, Kind::Refresh, params.0).await
+        list(state.0, &caller.0, Kind::Refresh, params.0).await
     }
 
     /// List preload tasks, newest first
@@ -209,10 +202,10 @@ impl Purge {
     async fn preload_list(
         &self,
         state: Data<&SharedState>,
-        caller: Caller,
+        caller: TaskReader,
         params: Params<ListIn>,
     ) -> Result<Answer<ListOut>, ApiError> {
-        list(state.0, &caller, Kind::Preload, params.0).await
+        list(state.0, &caller.0, Kind::Preload, params.0).await
     }
 }
 
@@ -446,15 +439,8 @@ fn audit_entry(
     now: i64,
 ) -> NewEntry {
     let ids: Vec<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
-    NewEntry {
-        at: now,
-        actor: caller.principal.label().to_owned(),
-        address: caller.address.to_string(),
-        action: kind.as_str(),
-        target: target.email.as_str().to_owned(),
-        detail: format!("{} URLs, tasks {}", urls.len(), ids.join(" ")),
-        request_id: caller.request_id.clone(),
-    }
+    let detail = format!("{} URLs, tasks {}", urls.len(), ids.join(" "));
+    caller.entry(now, kind.as_str(), target.email.as_str(), &detail)
 }
 
 fn wake(state: &SharedState, kind: Kind, places: &Places) {

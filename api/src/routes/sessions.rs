@@ -1,15 +1,16 @@
 //! Sessions: `POST /level3/login`, `POST /level3/logout`, `GET|POST /level3/logincheck`.
 //!
 //! A wrong password and an unknown user get the same answer after the same work. Failed logins of an
-//! account or from an address slow the next ones down; the count is in the database, so it holds on
-//! every server and after a restart.
+//! account or from an address slow the next ones down; an attempt is counted before it is checked, and in the
+//! database, so the count holds for a crowd that comes at once, on every server, and after a restart.
 
-use crate::auth::client_address;
+use crate::auth::Visitor;
 use crate::error::{Answer, ApiError};
 use crate::params::{Params, secret, text};
 use crate::routes::Group;
 use crate::state::SharedState;
 use overseas_shared::db::account::{self, User};
+use overseas_shared::db::login::{self, Attempt, NewSession, Subject};
 use overseas_shared::db::session;
 use overseas_shared::domain::EmailAddress;
 use overseas_shared::secret::{new_token, token_hash, verify_password};
@@ -105,18 +106,19 @@ impl Sessions {
     async fn login(
         &self,
         state: Data<&SharedState>,
-        request: &Request,
+        visitor: Visitor,
         params: Params<LoginIn>,
     ) -> Result<Answer<LoginOut>, ApiError> {
         let email = params.0.login_email.ok_or_else(|| ApiError::missing("login_email"))?;
         let email = EmailAddress::parse(&email).map_err(|error| ApiError::wrong("login_email", error))?;
         let password = params.0.password.ok_or_else(|| ApiError::missing("password"))?;
-        let user = check_password(state.0, request, &email, &password).await?;
+        let (user, attempt) = check_password(state.0, &visitor, &email, &password).await?;
         let now = state.clock.now();
-        let expires = now + i64::from(state.config.auth.session_seconds) * 1000;
         let token = new_token();
-        session::create(&state.db, &token.hash, user.id, now, expires).await?;
-        account::note_login(&state.db, user.id, now).await?;
+        let expires_at = now + i64::from(state.config.auth.session_seconds) * 1000;
+        let session = NewSession { hash: token.hash, user_id: user.id, expires_at };
+        let entry = visitor.entry(now, email.as_str(), "login", email.as_str(), "");
+        login::succeed(&state.db, &attempt, &session, &entry).await?;
         Answer::new(&LoginOut {
             err: 0,
             user: user.email.to_string(),
@@ -124,22 +126,29 @@ impl Sessions {
             operate_right: user.operate_right,
             token: token.text,
             last_login: now / 1000,
-            expires: expires / 1000,
+            expires: expires_at / 1000,
         })
     }
 
     /// Log out
     ///
-    /// The token is dead at once, on every server. A token that is not known gets the same answer.
+    /// The token is dead at once, on every server; an API token is taken back for good. A token that is not
+    /// known gets the same answer.
     #[oai(path = "/level3/logout", method = "post", operation_id = "logout")]
     async fn logout(
         &self,
         state: Data<&SharedState>,
         request: &Request,
+        visitor: Visitor,
         params: Params<TokenIn>,
     ) -> Result<Answer<LogoutOut>, ApiError> {
         if let Some(token) = token(request, params.0) {
-            session::end(&state.db, &token_hash(&token)).await?;
+            let hash = token_hash(&token);
+            if let Some(session) = state.session(state.epoch().await?, hash).await? {
+                let (email, kind) = (session.email.as_str(), session.api_token.map_or("session", |_| "API token"));
+                let entry = visitor.entry(state.clock.now(), email, "logout", email, kind);
+                session::end(&state.db, &hash, &entry).await?;
+            }
         }
         Answer::new(&LogoutOut { err: 0, message: "logged out".to_owned() })
     }
@@ -150,6 +159,7 @@ impl Sessions {
         &self,
         state: Data<&SharedState>,
         request: &Request,
+        _visitor: Visitor,
         params: Params<TokenIn>,
     ) -> Result<Answer<LoginCheckOut>, ApiError> {
         check(state.0, request, params.0).await
@@ -161,23 +171,30 @@ impl Sessions {
         &self,
         state: Data<&SharedState>,
         request: &Request,
+        _visitor: Visitor,
         params: Params<TokenIn>,
     ) -> Result<Answer<LoginCheckOut>, ApiError> {
         check(state.0, request, params.0).await
     }
 }
 
-/// The user, if the password is right and nobody has been guessing.
+/// The user, if the password is right and nobody has been guessing; and the attempt, which stays counted as
+/// failed until it is taken back.
 async fn check_password(
     state: &SharedState,
-    request: &Request,
+    visitor: &Visitor,
     email: &EmailAddress,
     password: &str,
-) -> Result<User, ApiError> {
-    let subjects = [format!("account:{email}"), format!("address:{}", client_address(request))];
+) -> Result<(User, Attempt), ApiError> {
+    let free = state.config.auth.free_login_failures;
+    let attempt = Attempt {
+        account: Subject { name: format!("account:{email}"), free },
+        address: Subject { name: format!("address:{}", visitor.address), free: free.saturating_mul(ADDRESS_FAILURES) },
+    };
+    // One after the other: many people may log in to one account at once, and each is counted while it is checked.
+    let _turn = state.logins.turn(email.as_str()).await;
     let now = state.clock.now();
-    let blocked_until = account::logins_blocked_until(&state.db, &subjects).await?;
-    if blocked_until > now {
+    if let Some(blocked_until) = login::begin(&state.db, &attempt, now).await? {
         return Err(ApiError::TooManyRequests {
             message: "too many failed logins; wait before the next try".to_owned(),
             retry_after: u64::try_from((blocked_until - now + 999) / 1000).unwrap_or(1),
@@ -186,16 +203,8 @@ async fn check_password(
     let user = account::find_user(&state.db, email).await?;
     let hash = user.as_ref().and_then(|user| user.password_hash.as_deref());
     match (verify_password(password, hash).await, user) {
-        (true, Some(user)) => {
-            account::forget_login_failures(&state.db, &subjects[0]).await?;
-            Ok(user)
-        }
-        _ => {
-            let free = state.config.auth.free_login_failures;
-            account::note_login_failure(&state.db, &subjects[0], free, now).await?;
-            account::note_login_failure(&state.db, &subjects[1], free.saturating_mul(ADDRESS_FAILURES), now).await?;
-            Err(ApiError::Unauthorized("wrong login_email or password".to_owned()))
-        }
+        (true, Some(user)) => Ok((user, attempt)),
+        _ => Err(ApiError::Unauthorized("wrong login_email or password".to_owned())),
     }
 }
 
@@ -216,6 +225,6 @@ async fn check(state: &SharedState, request: &Request, params: TokenIn) -> Resul
         err: 0,
         alive: u8::from(session.is_some()),
         user: session.as_ref().map(|session| session.email.to_string()),
-        expires: session.as_ref().map(|session| session.expires_at / 1000),
+        expires: session.as_ref().and_then(|session| session.expires_at).map(|end| end / 1000),
     })
 }

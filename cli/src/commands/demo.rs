@@ -7,6 +7,7 @@ use anyhow::Result;
 use overseas_shared::clock::Clock;
 use overseas_shared::config::{CdnConfig, Config};
 use overseas_shared::db::account::{self, NewCompany, NewUser, Role};
+use overseas_shared::db::audit::NewEntry;
 use overseas_shared::db::{Database, DbError, catalogue, mapping};
 use overseas_shared::domain::{DomainName, EmailAddress};
 use overseas_shared::secret::hash_password;
@@ -59,7 +60,8 @@ pub(crate) async fn fill(db: &Database) -> Result<()> {
             owner_name: "Example Owner".to_owned(),
             owner_email: EmailAddress::parse(owner)?,
         };
-        match account::create_company(db, &company, now).await {
+        let entry = NewEntry::by_command(now, "create_company", name, "demo");
+        match account::create_company(db, &company, &entry).await {
             Ok(_) | Err(DbError::Conflict(_)) => {}
             Err(error) => return Err(error.into()),
         }
@@ -68,7 +70,8 @@ pub(crate) async fn fill(db: &Database) -> Result<()> {
         let email = EmailAddress::parse(email)?;
         if account::find_user(db, &email).await?.is_none() {
             let password_hash = hash_password(password).await?;
-            account::create_user(db, &NewUser { email, role, password_hash, operate_right: true }, now).await?;
+            let entry = NewEntry::by_command(now, "create_user", email.as_str(), "demo");
+            account::create_user(db, &NewUser { email, role, password_hash, operate_right: true }, &entry).await?;
         }
     }
     let user = account::find_user(db, &EmailAddress::parse(USER.0)?).await?;
@@ -77,7 +80,8 @@ pub(crate) async fn fill(db: &Database) -> Result<()> {
     if let Some(user) = user
         && mapping::domains_of(db, user.id).await?.is_empty()
     {
-        mapping::change_domains(db, user.id, &[cdn_id], mapping::Change::Add(&domains)).await?;
+        let entry = NewEntry::by_command(now, "map_domains", USER.0, "demo");
+        mapping::change_domains(db, user.id, &[cdn_id], mapping::Change::Add(&domains), &entry).await?;
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The commands, one file each; `demo` is not one, but the part of `up` that plays the vendor.
+//! The commands, one file each; `demo` is the part of `up` that plays the vendor, and
+//! `password` reads one.
 //!
 //! A command gets its options and settings from `main`, puts its parts together through `wire` and runs to
 //! its end. Its answer goes to standard output, log lines to standard error; a failure that ends it is
@@ -8,8 +9,11 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod migrate;
 pub(crate) mod openapi;
+pub(crate) mod password;
 pub(crate) mod serve;
 pub(crate) mod simulate;
 pub(crate) mod superuser;
 pub(crate) mod sync;
+pub(crate) mod token;
 pub(crate) mod up;
+pub(crate) mod user;

@@ -6,12 +6,14 @@
 
 #![expect(clippy::print_stdout, reason = "the command's answer")]
 
+use crate::commands::password;
 use crate::wire;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use overseas_shared::clock::Clock;
 use overseas_shared::config::Config;
 use overseas_shared::db::account::{self, NewUser, Role};
+use overseas_shared::db::audit::NewEntry;
 use overseas_shared::domain::EmailAddress;
 use overseas_shared::secret::hash_password;
 
@@ -27,37 +29,20 @@ pub(crate) struct Options {
 
 pub(crate) async fn run(config: &Config, options: Options) -> Result<()> {
     let email = EmailAddress::parse(&options.email)?;
-    let password = read_password(options.password_stdin)?;
-    let shortest = config.auth.min_password_length;
-    if password.chars().count() < shortest {
-        bail!("the password is too short: at least {shortest} characters are needed");
-    }
+    let password_hash = hash_password(&password::read(config, options.password_stdin)?).await?;
     let db = wire::current_database(config).await?;
-    let password_hash = hash_password(&password).await?;
+    let entry = NewEntry::by_command(Clock::system().now(), "create_superuser", email.as_str(), "");
     match account::find_user(&db, &email).await? {
         Some(user) => {
-            account::reset_password(&db, user.id, Role::Staff, &password_hash).await?;
+            account::reset_password(&db, user.id, Role::Staff, &password_hash, &entry).await?;
             println!("{email} is staff now and has a new password; its sessions have ended");
         }
         None => {
             let new = NewUser { email: email.clone(), role: Role::Staff, password_hash, operate_right: true };
-            account::create_user(&db, &new, Clock::system().now()).await?;
+            account::create_user(&db, &new, &entry).await?;
             println!("{email} is staff now");
         }
     }
     db.close().await;
     Ok(())
-}
-
-fn read_password(from_stdin: bool) -> Result<String> {
-    if from_stdin {
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line)?;
-        return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
-    }
-    let password = rpassword::prompt_password("Password: ")?;
-    if rpassword::prompt_password("Again: ")? != password {
-        bail!("the two passwords are not the same");
-    }
-    Ok(password)
 }

@@ -210,7 +210,8 @@ async fn every_example_of_the_document_runs_as_it_stands() {
             let query: Vec<String> = parameters
                 .filter(|parameter| !parameter["example"].is_null())
                 .map(|parameter| {
-                    format!("{}={}", parameter["name"].as_str().unwrap(), parameter["example"].as_str().unwrap())
+                    let example = parameter["example"].to_string();
+                    format!("{}={}", parameter["name"].as_str().unwrap(), example.trim_matches('"'))
                 })
                 .collect();
             examples += usize::from(body.is_some() || !query.is_empty());

@@ -25,7 +25,8 @@ on_both! {
     }
 
     async fn whatever_changes_who_may_do_what_raises_the_epoch(world: World) {
-        use overseas_shared::db::{account, epoch, session};
+        use crate::support::world::entry;
+        use overseas_shared::db::{account, api_token, epoch, session};
         use overseas_shared::secret::token_hash;
         let mut last = epoch::read(&world.db).await.unwrap();
         let mut raised = async |what: &str| {
@@ -37,10 +38,20 @@ on_both! {
         raised("a mapping").await;
         world.sync().await;
         raised("the catalogue").await;
-        session::end(&world.db, &token_hash(&world.other_token)).await.unwrap();
+        session::end(&world.db, &token_hash(&world.other_token), &entry(0)).await.unwrap();
         raised("a logout").await;
+        let token = world.api_token(crate::support::world::OTHER, "read").await;
+        session::end(&world.db, &token_hash(&token), &entry(0)).await.unwrap();
+        raised("an API token's logout").await;
+        world.api_token(crate::support::world::OTHER, "read").await;
+        let token = api_token::list(&world.db, None).await.unwrap().pop().unwrap();
+        assert!(api_token::revoke(&world.db, token.id, &entry(0)).await.unwrap());
+        raised("a revoked API token").await;
+        let cdn = catalogue::create_cdn(&world.db, "acme", &entry(0)).await.unwrap();
+        catalogue::rename_cdn(&world.db, cdn, "Acme", &entry(0)).await.unwrap();
+        raised("a renamed CDN").await;
         let id = world.user_id(crate::support::world::OTHER).await;
-        account::reset_password(&world.db, id, account::Role::User, "hash").await.unwrap();
+        account::reset_password(&world.db, id, account::Role::User, "hash", &entry(0)).await.unwrap();
         raised("a new password").await;
         catalogue::store_groups(&world.db, world.account().id, &[], world.clock.now() + 1000).await.unwrap();
         catalogue::unlist_orphans(&world.db, world.account().id).await.unwrap();

@@ -9,7 +9,7 @@ mod settings;
 
 pub use settings::{
     AuthConfig, CdnConfig, Config, DatabaseConfig, HttpConfig, LogConfig, LogFormat, LogsConfig, QueueConfig,
-    TasksConfig, WorkerConfig,
+    RateLimitConfig, TasksConfig, WorkerConfig,
 };
 
 use std::path::{Path, PathBuf};
@@ -86,6 +86,12 @@ impl Config {
         }
         if self.queue.poll_milliseconds == 0 {
             return wrong("queue.poll_milliseconds", "must be at least 1");
+        }
+        if self.http.rate_limit.burst == 0 || self.http.rate_limit.per_second == 0 {
+            return wrong(
+                "http.rate_limit",
+                "burst and per_second must be at least 1; `enabled = false` switches it off",
+            );
         }
         if !self.http.public_url.is_empty() && !self.http.public_url.starts_with("http") {
             return wrong("http.public_url", "expected http://.. or https://..");

@@ -128,6 +128,8 @@ pub struct HttpConfig {
     /// Origins that browsers may call from.
     #[serde(deserialize_with = "comma_list")]
     pub cors_origins: Vec<String>,
+    /// How often a caller may call.
+    pub rate_limit: RateLimitConfig,
     /// Largest request body in bytes.
     pub max_body_bytes: usize,
     /// Seconds after which a request is given up with 503.
@@ -144,6 +146,7 @@ impl Default for HttpConfig {
             trusted_networks: Vec::new(),
             trusted_proxies: Vec::new(),
             cors_origins: Vec::new(),
+            rate_limit: RateLimitConfig::default(),
             max_body_bytes: 8 * 1024 * 1024,
             request_seconds: 60,
             grace_seconds: 10,
@@ -162,6 +165,24 @@ impl HttpConfig {
     #[must_use]
     pub fn is_proxy(&self, address: IpAddr) -> bool {
         contains(&self.trusted_proxies, address)
+    }
+}
+
+/// `[http.rate_limit]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RateLimitConfig {
+    /// Whether there is a limit at all.
+    pub enabled: bool,
+    /// Calls of one caller that may come at once after a pause.
+    pub burst: u32,
+    /// Calls of one caller a second that may follow.
+    pub per_second: u32,
+}
+
+impl Default for RateLimitConfig {
+    fn default() -> Self {
+        Self { enabled: true, burst: 2_000, per_second: 200 }
     }
 }
 

@@ -1,9 +1,10 @@
-//! Companies and their accounts in the ops directory, users, and the count of failed logins.
+//! Companies and their accounts in the ops directory, and users.
 //!
 //! Whether an address or a name is taken is decided by a unique index, never by a look before the
 //! insert. Called by the account handlers, the login, and the commands.
 
-use crate::db::entity::{company, login_failure, ops_account, user};
+use crate::db::audit::{self, NewEntry};
+use crate::db::entity::{company, ops_account, user};
 use crate::db::{Database, DbError, epoch, execute, retrying};
 use crate::domain::EmailAddress;
 use sea_orm::ActiveValue::{NotSet, Set};
@@ -82,7 +83,7 @@ pub struct NewCompany {
 ///
 /// # Errors
 /// [`DbError::Conflict`] when the name or the owner is taken; the message names the index.
-pub async fn create_company(db: &Database, new: &NewCompany, now: i64) -> Result<i64, DbError> {
+pub async fn create_company(db: &Database, new: &NewCompany, entry: &NewEntry) -> Result<i64, DbError> {
     retrying(|| async {
         let tx = db.begin().await?;
         let row = company::ActiveModel {
@@ -91,15 +92,16 @@ pub async fn create_company(db: &Database, new: &NewCompany, now: i64) -> Result
             alias: Set(new.alias.clone()),
             owner_name: Set(new.owner_name.clone()),
             owner_email: Set(new.owner_email.as_str().to_owned()),
-            created_at: Set(now),
+            created_at: Set(entry.at),
         };
         let id = company::Entity::insert(row).exec(&tx).await?.last_insert_id;
         let account = ops_account::ActiveModel {
             email: Set(new.owner_email.as_str().to_owned()),
             company_id: Set(id),
-            created_at: Set(now),
+            created_at: Set(entry.at),
         };
         ops_account::Entity::insert(account).exec_without_returning(&tx).await?;
+        audit::insert(&tx, &[entry]).await?;
         tx.commit().await?;
         Ok(id)
     })
@@ -119,17 +121,24 @@ pub async fn is_ops_account(db: &Database, email: &EmailAddress) -> Result<bool,
 ///
 /// # Errors
 /// [`DbError::Conflict`] when the address is taken.
-pub async fn create_user(db: &Database, new: &NewUser, now: i64) -> Result<User, DbError> {
-    let row = user::ActiveModel {
-        id: NotSet,
-        email: Set(new.email.as_str().to_owned()),
-        role: Set(new.role.as_str().to_owned()),
-        password_hash: Set(Some(new.password_hash.clone())),
-        operate_right: Set(new.operate_right),
-        created_at: Set(now),
-        last_login_at: Set(None),
-    };
-    let id = user::Entity::insert(row).exec(&db.connection).await?.last_insert_id;
+pub async fn create_user(db: &Database, new: &NewUser, entry: &NewEntry) -> Result<User, DbError> {
+    let id = retrying(|| async {
+        let tx = db.begin().await?;
+        let row = user::ActiveModel {
+            id: NotSet,
+            email: Set(new.email.as_str().to_owned()),
+            role: Set(new.role.as_str().to_owned()),
+            password_hash: Set(Some(new.password_hash.clone())),
+            operate_right: Set(new.operate_right),
+            created_at: Set(entry.at),
+            last_login_at: Set(None),
+        };
+        let id = user::Entity::insert(row).exec(&tx).await?.last_insert_id;
+        audit::insert(&tx, &[entry]).await?;
+        tx.commit().await?;
+        Ok(id)
+    })
+    .await?;
     Ok(User {
         id,
         email: new.email.clone(),
@@ -173,84 +182,15 @@ fn to_user(row: user::Model) -> Result<User, DbError> {
 ///
 /// # Errors
 /// [`DbError`] when the change fails.
-pub async fn reset_password(db: &Database, id: i64, role: Role, hash: &str) -> Result<(), DbError> {
+pub async fn reset_password(db: &Database, id: i64, role: Role, hash: &str, entry: &NewEntry) -> Result<(), DbError> {
     retrying(|| async {
         let tx = db.begin().await?;
         let sql = "UPDATE `user` SET password_hash = ?, role = ? WHERE id = ?".to_owned();
         execute(&tx, sql, vec![hash.into(), role.as_str().into(), id.into()]).await?;
         execute(&tx, "DELETE FROM session WHERE user_id = ?".to_owned(), vec![id.into()]).await?;
+        audit::insert(&tx, &[entry]).await?;
         epoch::raise(&tx).await?;
         Ok(tx.commit().await?)
     })
     .await
-}
-
-/// Notes a login.
-///
-/// # Errors
-/// [`DbError`] when the change fails.
-pub async fn note_login(db: &Database, id: i64, now: i64) -> Result<(), DbError> {
-    let sql = "UPDATE `user` SET last_login_at = ? WHERE id = ?".to_owned();
-    execute(&db.connection, sql, vec![now.into(), id.into()]).await.map(drop)
-}
-
-/// Until when logins of these subjects (an account, an address) have to wait; 0 when they need not.
-///
-/// # Errors
-/// [`DbError`] when the database cannot be asked.
-pub async fn logins_blocked_until(db: &Database, subjects: &[String]) -> Result<i64, DbError> {
-    let found = login_failure::Entity::find()
-        .filter(login_failure::Column::Subject.is_in(subjects))
-        .all(&db.connection)
-        .await?;
-    Ok(found.iter().map(|row| row.blocked_until).max().unwrap_or(0))
-}
-
-/// The longest that a login has to wait after failures: 15 minutes.
-const LONGEST_LOGIN_PAUSE: i64 = 15 * 60_000;
-/// Failures older than this are forgotten: a day.
-const LOGIN_FAILURE_MEMORY: i64 = 24 * 3_600_000;
-
-/// Counts a failed login. From the `free`-th failure on each one doubles the wait: 1 s, 2 s, .. 15 min.
-///
-/// # Errors
-/// [`DbError`] when the change fails.
-pub async fn note_login_failure(db: &Database, subject: &str, free: u32, now: i64) -> Result<(), DbError> {
-    retrying(|| async {
-        let tx = db.begin().await?;
-        let insert = if db.is_mysql() { "INSERT IGNORE" } else { "INSERT OR IGNORE" };
-        let sql = format!("{insert} INTO login_failure (subject, failures, last_failed_at, blocked_until) VALUES (?, 0, 0, 0)");
-        execute(&tx, sql, vec![subject.into()]).await?;
-        let sql = "UPDATE login_failure SET failures = CASE WHEN last_failed_at < ? THEN 1 ELSE failures + 1 END, last_failed_at = ? WHERE subject = ?";
-        execute(&tx, sql.to_owned(), vec![(now - LOGIN_FAILURE_MEMORY).into(), now.into(), subject.into()]).await?;
-        let failures = login_failure::Entity::find_by_id(subject.to_owned())
-            .one(&tx)
-            .await?
-            .map_or(0, |row| u32::try_from(row.failures).unwrap_or(0));
-        if let Some(over) = failures.checked_sub(free.max(1)) {
-            let pause = (1_000_i64 << over.min(20)).min(LONGEST_LOGIN_PAUSE);
-            let sql = "UPDATE login_failure SET blocked_until = ? WHERE subject = ?".to_owned();
-            execute(&tx, sql, vec![(now + pause).into(), subject.into()]).await?;
-        }
-        Ok(tx.commit().await?)
-    })
-    .await
-}
-
-/// Forgets the failures of a subject, after a login.
-///
-/// # Errors
-/// [`DbError`] when the change fails.
-pub async fn forget_login_failures(db: &Database, subject: &str) -> Result<(), DbError> {
-    let sql = "DELETE FROM login_failure WHERE subject = ?".to_owned();
-    execute(&db.connection, sql, vec![subject.into()]).await.map(drop)
-}
-
-/// Deletes failures that are older than a day.
-///
-/// # Errors
-/// [`DbError`] when the change fails.
-pub async fn sweep_login_failures(db: &Database, now: i64) -> Result<u64, DbError> {
-    let sql = "DELETE FROM login_failure WHERE last_failed_at < ?".to_owned();
-    execute(&db.connection, sql, vec![(now - LOGIN_FAILURE_MEMORY).into()]).await
 }

@@ -1,10 +1,10 @@
 //! The audit trail: who did what, from where.
 //!
-//! A row is written in the transaction of the change it speaks of. Called by the handlers (through
-//! the queries that change something) and housekeeping.
+//! A row is written in the transaction of the change it speaks of, so there is neither without the other.
+//! Written by the queries that change something, read by staff, swept by housekeeping.
 
-use crate::db::{Database, DbError, execute, retrying, row_marks};
-use sea_orm::{ConnectionTrait, Value};
+use crate::db::{Database, DbError, execute, retrying, row_marks, rows};
+use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 
 /// A row that is to be written.
 #[derive(Debug, Clone)]
@@ -23,6 +23,22 @@ pub struct NewEntry {
     pub detail: String,
     /// The HTTP request.
     pub request_id: String,
+}
+
+impl NewEntry {
+    /// A change that an operator makes with a command.
+    #[must_use]
+    pub fn by_command(at: i64, action: &'static str, target: &str, detail: &str) -> Self {
+        Self {
+            at,
+            actor: "command-line".to_owned(),
+            address: "local".to_owned(),
+            action,
+            target: target.to_owned(),
+            detail: detail.to_owned(),
+            request_id: String::new(),
+        }
+    }
 }
 
 /// Writes rows with one statement.
@@ -55,12 +71,79 @@ fn cut(text: &str, characters: usize) -> String {
     text.chars().take(characters).collect()
 }
 
-/// Writes one row on its own, for a change that has no transaction of ours.
+/// A stored row.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct Entry {
+    /// Grows with time.
+    pub id: i64,
+    /// UTC milliseconds.
+    pub at: i64,
+    /// Who: an address, or what stands in for one.
+    pub actor: String,
+    /// The client's IP address.
+    pub address: String,
+    /// What was done, such as `refresh`.
+    pub action: String,
+    /// To whom or what.
+    pub target: String,
+    /// More about it, for people.
+    pub detail: String,
+    /// The HTTP request.
+    pub request_id: String,
+}
+
+/// Which rows are asked for; what is left out does not narrow.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Who did it.
+    pub actor: Option<String>,
+    /// From where.
+    pub address: Option<String>,
+    /// What was done.
+    pub action: Option<String>,
+    /// To whom or what.
+    pub target: Option<String>,
+    /// In which HTTP request.
+    pub request_id: Option<String>,
+    /// Not before this time, UTC milliseconds.
+    pub since: Option<i64>,
+    /// Before this time, UTC milliseconds.
+    pub until: Option<i64>,
+    /// Only rows that are older than the one with this id.
+    pub before: Option<i64>,
+    /// Most rows.
+    pub limit: u64,
+}
+
+/// The rows that pass the filter, newest first.
 ///
 /// # Errors
-/// [`DbError`] when the insert fails.
-pub async fn write(db: &Database, entry: &NewEntry) -> Result<(), DbError> {
-    retrying(|| insert(&db.connection, std::slice::from_ref(&entry))).await
+/// [`DbError`] when the database cannot be asked.
+pub async fn list(db: &Database, filter: &Filter) -> Result<Vec<Entry>, DbError> {
+    let mut sql = "SELECT id, at, actor, address, action, target, detail, request_id FROM audit WHERE 1 = 1".to_owned();
+    let mut values: Vec<Value> = Vec::new();
+    let texts = [
+        ("actor", &filter.actor),
+        ("address", &filter.address),
+        ("action", &filter.action),
+        ("target", &filter.target),
+        ("request_id", &filter.request_id),
+    ];
+    for (column, wanted) in texts {
+        if let Some(wanted) = wanted {
+            sql.push_str(&format!(" AND {column} = ?"));
+            values.push(wanted.as_str().into());
+        }
+    }
+    for (condition, bound) in [("at >= ?", filter.since), ("at < ?", filter.until), ("id < ?", filter.before)] {
+        if let Some(bound) = bound {
+            sql.push_str(&format!(" AND {condition}"));
+            values.push(bound.into());
+        }
+    }
+    sql.push_str(" ORDER BY id DESC LIMIT ?");
+    values.push(filter.limit.into());
+    rows(&db.connection, sql, values).await
 }
 
 /// Deletes up to `most` rows that are older than `before`; returns how many.

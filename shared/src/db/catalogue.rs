@@ -3,6 +3,7 @@
 //! A synchronisation writes what the vendor lists and marks the rest of that part as not listed; it
 //! never deletes. What could not be read is left as it was. Called by the `sync-*` jobs and commands.
 
+use crate::db::audit::{self, NewEntry};
 use crate::db::entity::{access_group, cdn, property, service};
 use crate::db::{Database, DbError, epoch, execute, marks, retrying};
 use crate::domain::catalogue::{Group, Property, Service};
@@ -45,6 +46,37 @@ pub async fn ensure_cdn(db: &Database, name: &str, now: i64) -> Result<i64, DbEr
         }
         Err(other) => Err(other),
     }
+}
+
+/// Makes a CDN; returns its id.
+///
+/// # Errors
+/// [`DbError::Conflict`] when the name is in use.
+pub async fn create_cdn(db: &Database, name: &str, entry: &NewEntry) -> Result<i64, DbError> {
+    retrying(|| async {
+        let tx = db.begin().await?;
+        let row = cdn::ActiveModel { id: NotSet, name: Set(name.to_owned()), created_at: Set(entry.at) };
+        let id = cdn::Entity::insert(row).exec(&tx).await?.last_insert_id;
+        audit::insert(&tx, &[entry]).await?;
+        tx.commit().await?;
+        Ok(id)
+    })
+    .await
+}
+
+/// Gives a CDN another name.
+///
+/// # Errors
+/// [`DbError::Conflict`] when the name is in use.
+pub async fn rename_cdn(db: &Database, id: i64, name: &str, entry: &NewEntry) -> Result<(), DbError> {
+    retrying(|| async {
+        let tx = db.begin().await?;
+        execute(&tx, "UPDATE cdn SET name = ? WHERE id = ?".to_owned(), vec![name.into(), id.into()]).await?;
+        audit::insert(&tx, &[entry]).await?;
+        epoch::raise(&tx).await?;
+        Ok(tx.commit().await?)
+    })
+    .await
 }
 
 /// The CDN with this name.

@@ -4,6 +4,7 @@
 //! (`*.img.example.com`) serves every domain below it. Called by the handlers of domains, mappings,
 //! refresh and preload.
 
+use crate::db::audit::{self, NewEntry};
 use crate::db::entity::user_domain;
 use crate::db::{Database, DbError, epoch, execute, marks, retrying, row_marks, rows};
 use crate::domain::{DomainName, Scope};
@@ -179,13 +180,20 @@ pub async fn cdns_of(db: &Database, user_id: i64) -> Result<Vec<String>, DbError
 ///
 /// # Errors
 /// [`DbError`] when the change fails.
-pub async fn add_cdns(db: &Database, user_id: i64, cdn_ids: &[i64]) -> Result<(), DbError> {
+pub async fn add_cdns(db: &Database, user_id: i64, cdn_ids: &[i64], entry: &NewEntry) -> Result<(), DbError> {
     if cdn_ids.is_empty() {
         return Ok(());
     }
     let sql = format!("{} INTO user_cdn (user_id, cdn_id) VALUES {}", insert_new(db), row_marks(cdn_ids.len(), 2));
     let values: Vec<Value> = cdn_ids.iter().flat_map(|id| [user_id.into(), (*id).into()]).collect();
-    retrying(|| execute(&db.connection, sql.clone(), values.clone())).await.map(drop)
+    retrying(|| async {
+        let tx = db.begin().await?;
+        execute(&tx, sql.clone(), values.clone()).await?;
+        audit::insert(&tx, &[entry]).await?;
+        epoch::raise(&tx).await?;
+        Ok(tx.commit().await?)
+    })
+    .await
 }
 
 fn insert_new(db: &Database) -> &'static str {
@@ -208,9 +216,16 @@ pub enum Change<'a> {
 ///
 /// # Errors
 /// [`DbError`] when the change fails; then nothing is changed.
-pub async fn change_domains(db: &Database, user_id: i64, cdn_ids: &[i64], change: Change<'_>) -> Result<bool, DbError> {
+pub async fn change_domains(
+    db: &Database,
+    user_id: i64,
+    cdn_ids: &[i64],
+    change: Change<'_>,
+    entry: &NewEntry,
+) -> Result<bool, DbError> {
     retrying(|| async {
         let tx = db.begin().await?;
+        lock_user(db, &tx, user_id).await?;
         let mut found = false;
         for cdn_id in cdn_ids {
             found |= change_at(db, &tx, user_id, *cdn_id, change).await?;
@@ -219,11 +234,18 @@ pub async fn change_domains(db: &Database, user_id: i64, cdn_ids: &[i64], change
             tx.rollback().await?;
             return Ok(false);
         }
+        audit::insert(&tx, &[entry]).await?;
         epoch::raise(&tx).await?;
         tx.commit().await?;
         Ok(true)
     })
     .await
+}
+
+/// Changes of one user's mappings follow each other: two that set different lists must not mix them.
+async fn lock_user(db: &Database, tx: &DatabaseTransaction, user_id: i64) -> Result<(), DbError> {
+    let sql = format!("SELECT email AS name FROM `user` WHERE id = ?{}", db.for_update());
+    rows::<Name>(tx, sql, vec![user_id.into()]).await.map(drop)
 }
 
 async fn change_at(

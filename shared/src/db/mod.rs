@@ -11,12 +11,14 @@ use sea_orm::{
 use std::time::Duration;
 
 pub mod account;
+pub mod api_token;
 pub mod audit;
 pub mod catalogue;
 mod entity;
 pub mod epoch;
 pub mod idempotency;
 pub mod lease;
+pub mod login;
 pub mod mapping;
 pub mod schedule;
 pub mod schema;

@@ -1,21 +1,20 @@
-//! Sessions: which token belongs to whom, until when.
+//! Credentials in use: which token belongs to whom, for what, until when.
 //!
-//! Only the SHA-256 of a token is stored. A session that is ended raises the epoch, so a logout counts
-//! at once on every server; many look-ups share one query ([`find_many`]). Called by login, logout and
-//! the check of every request's credential.
+//! Only the SHA-256 of a token is stored. One that is ended raises the epoch, so a logout counts
+//! at once on every server; many look-ups share one query ([`find_many`]), over sessions and API tokens.
+//! Called by logout and the check of every request's credential; `login` begins sessions.
 
 use crate::db::account::Role;
-use crate::db::entity::session;
+use crate::db::audit::{self, NewEntry};
 use crate::db::{Database, DbError, epoch, execute, marks, retrying, rows};
-use crate::domain::EmailAddress;
-use sea_orm::ActiveValue::Set;
-use sea_orm::{EntityTrait, FromQueryResult};
+use crate::domain::{EmailAddress, TokenScopes};
+use sea_orm::FromQueryResult;
 use std::collections::HashMap;
 
 /// The SHA-256 of a token.
 pub type TokenHash = [u8; 32];
 
-/// A session that has not expired, with its user.
+/// A live credential with its user: a session, or an API token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     /// The user's row.
@@ -26,47 +25,47 @@ pub struct Session {
     pub role: Role,
     /// Whether it may refresh and preload.
     pub operate_right: bool,
-    /// UTC milliseconds.
-    pub expires_at: i64,
+    /// UTC milliseconds; `None` for an API token that does not end by itself.
+    pub expires_at: Option<i64>,
+    /// What this credential may be used for.
+    pub scopes: TokenScopes,
+    /// The row of the API token; `None` for a session.
+    pub api_token: Option<i64>,
+}
+
+impl Session {
+    /// Whether it is still good.
+    #[must_use]
+    pub fn lives(&self, now: i64) -> bool {
+        self.expires_at.is_none_or(|end| end > now)
+    }
 }
 
 #[derive(FromQueryResult)]
 struct Found {
     token_hash: Vec<u8>,
-    expires_at: i64,
+    expires_at: Option<i64>,
+    scopes: Option<i32>,
+    api_token: Option<i64>,
     user_id: i64,
     email: String,
     role: String,
     operate_right: bool,
 }
 
-/// Stores a session.
-///
-/// # Errors
-/// [`DbError`] when the insert fails.
-pub async fn create(db: &Database, hash: &TokenHash, user_id: i64, now: i64, expires_at: i64) -> Result<(), DbError> {
-    let row = session::ActiveModel {
-        token_hash: Set(hash.to_vec()),
-        user_id: Set(user_id),
-        created_at: Set(now),
-        expires_at: Set(expires_at),
-    };
-    session::Entity::insert(row).exec_without_returning(&db.connection).await?;
-    Ok(())
-}
-
-/// The live sessions among these tokens, with one query.
+/// The live sessions and API tokens among these hashes, with one query.
 ///
 /// # Errors
 /// [`DbError`] when the database cannot be asked.
 pub async fn find_many(db: &Database, hashes: &[TokenHash], now: i64) -> Result<HashMap<TokenHash, Session>, DbError> {
+    let marks = marks(hashes.len());
     let sql = format!(
-        "SELECT s.token_hash, s.expires_at, u.id AS user_id, u.email, u.role, u.operate_right \
-         FROM session s JOIN `user` u ON u.id = s.user_id WHERE s.expires_at > ? AND s.token_hash IN ({})",
-        marks(hashes.len())
+        "SELECT s.token_hash, s.expires_at, NULL AS scopes, NULL AS api_token, u.id AS user_id, u.email, u.role, \
+         u.operate_right FROM session s JOIN `user` u ON u.id = s.user_id WHERE s.token_hash IN ({marks}) \
+         UNION ALL SELECT t.token_hash, t.expires_at, t.scopes, t.id, u.id, u.email, u.role, u.operate_right \
+         FROM api_token t JOIN `user` u ON u.id = t.user_id WHERE t.token_hash IN ({marks})"
     );
-    let mut values = vec![now.into()];
-    values.extend(hashes.iter().map(|hash| hash.to_vec().into()));
+    let values = hashes.iter().chain(hashes).map(|hash| hash.to_vec().into()).collect();
     let found: Vec<Found> = rows(&db.connection, sql, values).await?;
     let mut sessions = HashMap::with_capacity(found.len());
     for row in found {
@@ -78,24 +77,34 @@ pub async fn find_many(db: &Database, hashes: &[TokenHash], now: i64) -> Result<
             role: Role::from_word(&row.role),
             operate_right: row.operate_right,
             expires_at: row.expires_at,
+            scopes: row.scopes.map_or(TokenScopes::SESSION, TokenScopes::from_bits),
+            api_token: row.api_token,
         };
-        sessions.insert(hash, session);
+        if session.lives(now) {
+            sessions.insert(hash, session);
+        }
     }
     Ok(sessions)
 }
 
-/// Ends a session, if there is one with this token.
+/// Ends the session, or takes the API token back, that has this hash; false when there is none.
 ///
 /// # Errors
 /// [`DbError`] when the change fails.
-pub async fn end(db: &Database, hash: &TokenHash) -> Result<(), DbError> {
+pub async fn end(db: &Database, hash: &TokenHash, entry: &NewEntry) -> Result<bool, DbError> {
     retrying(|| async {
         let tx = db.begin().await?;
-        let sql = "DELETE FROM session WHERE token_hash = ?".to_owned();
-        if execute(&tx, sql, vec![hash.to_vec().into()]).await? > 0 {
+        let mut ended = 0;
+        for table in ["session", "api_token"] {
+            let sql = format!("DELETE FROM {table} WHERE token_hash = ?");
+            ended += execute(&tx, sql, vec![hash.to_vec().into()]).await?;
+        }
+        if ended > 0 {
+            audit::insert(&tx, &[entry]).await?;
             epoch::raise(&tx).await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(ended > 0)
     })
     .await
 }

@@ -13,4 +13,4 @@ pub mod user;
 pub use name::{DomainName, EmailAddress, NameError};
 pub use purge_url::{PurgeTarget, PurgeUrl, UrlError};
 pub use task::{Kind, State, Step};
-pub use user::{Principal, Scope};
+pub use user::{Principal, Scope, TokenScope, TokenScopes};

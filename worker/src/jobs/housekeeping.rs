@@ -3,9 +3,11 @@
 //! Scheduled; every step is idempotent and bounded, so that it never holds a lock for long.
 
 use crate::context::Context;
-use overseas_shared::db::{DbError, account, audit, idempotency, schedule, session, submission, task};
+use overseas_shared::db::{DbError, api_token, audit, idempotency, login, schedule, session, submission, task};
 
 const DAY: i64 = 24 * 3_600_000;
+/// Days that an API token is still listed after it expired, so that its owner can find out why nothing works.
+const KEEP_EXPIRED_TOKENS: u32 = 30;
 /// Rows of one delete.
 const BATCH: u64 = 500;
 /// Deletes of one run; what is left is done by the next.
@@ -20,7 +22,8 @@ pub async fn sweep(context: &Context) -> Result<String, DbError> {
     let days = |days: u32| now - i64::from(days) * DAY;
     let sessions = session::sweep(db, now).await?;
     let answers = idempotency::sweep(db, now).await?;
-    account::sweep_login_failures(db, now).await?;
+    login::sweep(db, now).await?;
+    api_token::sweep(db, days(KEEP_EXPIRED_TOKENS)).await?;
     schedule::sweep(db, now - 7 * DAY).await?;
     let mut tasks = 0;
     for _ in 0..BATCHES {

@@ -11,7 +11,10 @@ use overseas_shared::cdn::CallGate;
 use overseas_shared::clock::Clock;
 use overseas_shared::config::{CdnConfig, Config};
 use overseas_shared::db::account::{self, NewUser, Role};
-use overseas_shared::db::{Database, catalogue, mapping, session};
+use overseas_shared::db::api_token::{self, NewApiToken};
+use overseas_shared::db::audit::NewEntry;
+use overseas_shared::db::login::{self, Attempt, NewSession, Subject};
+use overseas_shared::db::{Database, catalogue, mapping};
 use overseas_shared::domain::{DomainName, EmailAddress, Kind as TaskKind};
 use overseas_shared::queue::Queue;
 use overseas_shared::secret::new_token;
@@ -78,6 +81,11 @@ impl Reply {
         assert!(self.body["request_id"].as_str().is_some_and(|id| !id.is_empty()), "{}", self.body);
         self.body["message"].as_str().unwrap().to_owned()
     }
+}
+
+/// The audit row of what a test prepares.
+pub fn entry(now: i64) -> NewEntry {
+    NewEntry::by_command(now, "prepare", "test", "")
 }
 
 impl World {
@@ -154,6 +162,8 @@ impl World {
         self.other_token = self.user(OTHER, Role::User).await;
         self.staff_token = self.user(STAFF, Role::Staff).await;
         self.map(USER, &DOMAINS).await;
+        // What a test finds there was left by what it did.
+        database::execute(&self.url, "DELETE FROM audit").await;
         self
     }
 
@@ -161,9 +171,22 @@ impl World {
     pub async fn user(&self, email: &str, role: Role) -> String {
         let email = EmailAddress::parse(email).unwrap();
         let new = NewUser { email, role, password_hash: String::new(), operate_right: true };
-        let user = account::create_user(&self.db, &new, self.clock.now()).await.unwrap();
         let (token, now) = (new_token(), self.clock.now());
-        session::create(&self.db, &token.hash, user.id, now, now + 30 * 24 * 3_600_000).await.unwrap();
+        let entry = entry(now);
+        let user = account::create_user(&self.db, &new, &entry).await.unwrap();
+        let subject = |name: &str| Subject { name: name.to_owned(), free: 5 };
+        let attempt = Attempt { account: subject("account:test"), address: subject("address:test") };
+        let session = NewSession { hash: token.hash, user_id: user.id, expires_at: now + 30 * 24 * 3_600_000 };
+        login::succeed(&self.db, &attempt, &session, &entry).await.unwrap();
+        token.text
+    }
+
+    /// Gives a user an API token with these scopes; returns its text.
+    pub async fn api_token(&self, email: &str, scopes: &str) -> String {
+        let (token, user_id) = (new_token(), self.user_id(email).await);
+        let scopes = scopes.parse().unwrap();
+        let new = NewApiToken { hash: token.hash, user_id, name: "test".to_owned(), scopes, expires_at: None };
+        api_token::create(&self.db, &new, &entry(self.clock.now())).await.unwrap();
         token.text
     }
 
@@ -174,9 +197,8 @@ impl World {
     pub async fn map(&self, email: &str, domains: &[&str]) {
         let domains: Vec<DomainName> = domains.iter().map(|name| DomainName::parse(name).unwrap()).collect();
         let cdn = catalogue::find_cdn(&self.db, "level3").await.unwrap().unwrap();
-        mapping::change_domains(&self.db, self.user_id(email).await, &[cdn.id], mapping::Change::Add(&domains))
-            .await
-            .unwrap();
+        let (user, change) = (self.user_id(email).await, mapping::Change::Add(&domains));
+        mapping::change_domains(&self.db, user, &[cdn.id], change, &entry(self.clock.now())).await.unwrap();
     }
 
     pub fn account(&self) -> &Arc<Account> {
