@@ -15,6 +15,9 @@ use tokio::sync::Semaphore;
 /// Hashes at a time: each takes 19 MiB, and a crowd at the login must not take all memory.
 const AT_A_TIME: usize = 4;
 
+/// Counts the hashes, which are nearly all the work of a login.
+const HASHES: &str = "overseas_password_hashes_total";
+
 static TURNS: Semaphore = Semaphore::const_new(AT_A_TIME);
 
 /// Hashing failed: a defect or no memory.
@@ -51,6 +54,7 @@ pub fn token_hash(text: &str) -> [u8; 32] {
 /// [`HashError`] when there is no memory.
 pub async fn hash_password(password: &str) -> Result<String, HashError> {
     let _turn = TURNS.acquire().await.map_err(|error| HashError(error.to_string()))?;
+    metrics::counter!(HASHES).increment(1);
     let password = password.to_owned();
     let work = move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string());
     tokio::task::spawn_blocking(work)
@@ -68,6 +72,7 @@ static NOBODY: LazyLock<Option<String>> = LazyLock::new(|| {
 /// Whether the password fits the hash. Without a hash the work is done all the same and the answer is no.
 pub async fn verify_password(password: &str, hash: Option<&str>) -> bool {
     let Ok(_turn) = TURNS.acquire().await else { return false };
+    metrics::counter!(HASHES).increment(1);
     let password = password.to_owned();
     let known = hash.is_some();
     let hash = hash.map(str::to_owned);
