@@ -223,6 +223,7 @@ class Installation:
             "OVERSEAS__QUEUE__URL": queue,
             "OVERSEAS__HTTP__LISTEN": f"127.0.0.1:{self.port}",
             "OVERSEAS__AUTH__SESSION_SECONDS": "86400",
+            "OVERSEAS__HTTP__RATE_LIMIT__ENABLED": "false",
             "OVERSEAS__LOGS__STORE": str(servers.folder / f"{name}-logs"),
             "OVERSEAS__LOG__LEVEL": "warn",
             "OVERSEAS__CDN__LEVEL3__VENDOR": "level3",

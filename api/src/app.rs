@@ -139,6 +139,9 @@ async fn fail(response: Response, method: &Method, path: &str, request_id: &str)
         StatusCode::METHOD_NOT_ALLOWED if said == MethodNotAllowedError.to_string() || said.is_empty() => {
             format!("{path} does not take {method}; it takes {}", document::methods_of(path).join(", "))
         }
+        StatusCode::BAD_REQUEST if said == poem::error::ParsePathError.to_string() => {
+            "the path holds bytes that are not UTF-8; see /docs for the paths that there are".to_owned()
+        }
         StatusCode::SERVICE_UNAVAILABLE => said,
         _ if status.is_server_error() => {
             tracing::error!(request_id, %method, path, said, "a request failed");

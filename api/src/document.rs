@@ -3,7 +3,9 @@
 //! The handlers' parameter types are written by the framework as request bodies. A GET has none that
 //! tools would send, so there each property of the type becomes a query parameter; the example of the
 //! type becomes the parameters' examples, which is why every call in Swagger UI runs as it stands.
-//! Called by `app` and by `overseas openapi`.
+//! Lengths, patterns and what is required come from `shapes`. Called by `app` and by `overseas openapi`.
+
+mod shapes;
 
 use crate::routes::{
     accounts::Accounts, audit::Audit, cdns::Cdns, mappings::Mappings, operations::Operations, purge::Purge,
@@ -92,23 +94,28 @@ impl Document {
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let mut document: Value = serde_json::from_str(&open_api().spec()).unwrap_or_default();
-    let schemas = document["components"]["schemas"].clone();
+    shapes::apply(&mut document["components"]["schemas"]);
+    let mut schemas = document["components"]["schemas"].clone();
     if let Some(paths) = document["paths"].as_object_mut() {
         for operations in paths.values_mut().filter_map(Value::as_object_mut) {
             for (method, operation) in operations {
-                adjust(method, operation, &schemas);
+                if method == "get" {
+                    move_to_query(operation, &schemas);
+                } else {
+                    describe_body(operation, &mut schemas);
+                }
+                describe_headers(operation);
             }
         }
     }
+    document["components"]["schemas"] = schemas;
+    link(&mut document["paths"]);
     document
 });
 
 /// The body of a GET becomes query parameters.
-fn adjust(method: &str, operation: &mut Value, schemas: &Value) {
+fn move_to_query(operation: &mut Value, schemas: &Value) {
     let Some(operation) = operation.as_object_mut() else { return };
-    if method != "get" {
-        return;
-    }
     let Some(body) = operation.remove("requestBody") else { return };
     let reference = body["content"]["application/json"]["schema"]["$ref"].as_str().unwrap_or_default();
     let schema = &schemas[reference.rsplit('/').next().unwrap_or_default()];
@@ -117,8 +124,13 @@ fn adjust(method: &str, operation: &mut Value, schemas: &Value) {
     let properties = schema["properties"].as_object().unwrap_or(&empty);
     let mut parameters: Vec<Value> = operation.get("parameters").and_then(Value::as_array).cloned().unwrap_or_default();
     for (name, property) in properties {
-        let mut property = property.clone();
-        let mut parameter = json!({"name": name, "in": "query", "required": required.contains(&name.as_str())});
+        let mut property = without_null(property);
+        let is_required = required.contains(&name.as_str());
+        let mut parameter = json!({"name": name, "in": "query", "required": is_required});
+        if !is_required {
+            // Empty is the same as left out.
+            parameter["allowEmptyValue"] = json!(true);
+        }
         if let Some(description) = property.as_object_mut().and_then(|object| object.remove("description")) {
             parameter["description"] = description;
         }
@@ -129,6 +141,93 @@ fn adjust(method: &str, operation: &mut Value, schemas: &Value) {
         parameters.push(parameter);
     }
     operation.insert("parameters".to_owned(), Value::Array(parameters));
+}
+
+/// A form cannot say null, so it has a type of its own where JSON may.
+fn describe_body(operation: &mut Value, schemas: &mut Value) {
+    // Whoever logs out may send the token in the header instead.
+    let is_needed = !["logout", "logincheck_post"].contains(&operation["operationId"].as_str().unwrap_or_default());
+    let Some(body) = operation.get_mut("requestBody") else { return };
+    body["required"] = json!(is_needed);
+    let form = &mut body["content"]["application/x-www-form-urlencoded"]["schema"];
+    let name = form["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()).unwrap_or_default().to_owned();
+    let mut plain = without_null(&schemas[&name]);
+    if plain != schemas[&name] {
+        let form_name = format!("{}Form", name.trim_end_matches("In"));
+        plain["title"] = json!(form_name);
+        form["$ref"] = json!(format!("#/components/schemas/{form_name}"));
+        schemas[form_name] = plain;
+    }
+}
+
+/// The schema for a place that cannot say null.
+fn without_null(schema: &Value) -> Value {
+    match schema {
+        Value::Object(object) => {
+            let kept = object.iter().filter(|(key, _)| *key != "nullable");
+            kept.map(|(key, value)| (key.clone(), without_null(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(without_null).collect(),
+        other => other.clone(),
+    }
+}
+
+/// The headers of requests and answers that the types do not speak of.
+fn describe_headers(operation: &mut Value) {
+    if ["refresh", "preload"].contains(&operation["operationId"].as_str().unwrap_or_default()) {
+        let schema = json!({"type": "string", "pattern": "^[!-~]{1,255}$", "maxLength": 255});
+        let description = "The same key with the same body gives the same answer for 24 hours.";
+        let key = json!({"name": "Idempotency-Key", "in": "header", "required": false, "description": description, "schema": schema});
+        match operation["parameters"].as_array_mut() {
+            Some(parameters) => parameters.push(key),
+            None => operation["parameters"] = json!([key]),
+        }
+    }
+    let header =
+        |description: &str, schema: Value| json!({"description": description, "required": true, "schema": schema});
+    let optional = |description: &str| json!({"description": description, "schema": {"type": "integer", "minimum": 0}});
+    for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+        let id = json!({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"});
+        response["headers"]["X-Request-Id"] = header("The id under which the server's log speaks of the request.", id);
+        response["headers"]["RateLimit-Limit"] = optional("Calls that the caller may make at once after a pause.");
+        response["headers"]["RateLimit-Remaining"] = optional("Calls that are left of them.");
+        response["headers"]["RateLimit-Reset"] = optional("Seconds until all of them are free again.");
+        let (name, what) = match status.as_str() {
+            "429" | "503" => {
+                ("Retry-After", header("Seconds until the next try.", json!({"type": "integer", "minimum": 0})))
+            }
+            "401" => ("WWW-Authenticate", header("`Bearer`.", json!({"type": "string"}))),
+            "405" => ("Allow", header("The methods that there are.", json!({"type": "string"}))),
+            _ => continue,
+        };
+        response["headers"][name] = what;
+    }
+}
+
+/// Which call an answer leads to: readers see the journey, and testers follow it.
+fn link(paths: &mut Value) {
+    let task = |list: &str| json!({"task": {"operationId": list, "parameters": {"taskid": "$response.body#/results/0/taskid"}}});
+    let user =
+        |operation: &str| json!({"operationId": operation, "parameters": {"login_email": "$response.body#/user"}});
+    let links = [
+        (
+            "/level3/login",
+            json!({
+                "check": {"operationId": "logincheck", "parameters": {"token": "$response.body#/token"}},
+                "logout": {"operationId": "logout", "requestBody": {"token": "$response.body#/token"}},
+            }),
+        ),
+        ("/level3/refresh", task("refresh_list")),
+        ("/level3/preload", task("preload_list")),
+        (
+            "/useful/create/company",
+            json!({"user": {"operationId": "create_user", "requestBody": {"login_email": "$response.body#/company/owner_email"}}}),
+        ),
+        ("/level3/user", json!({"cdns": user("user_cdns"), "domains": user("user_domains")})),
+    ];
+    for (path, links) in links {
+        paths[path]["post"]["responses"]["200"]["links"] = links;
+    }
 }
 
 /// The methods of each documented path, and of the pages that are not in the document.

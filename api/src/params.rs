@@ -136,17 +136,16 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Params<T> {
     }
 }
 
-/// A text; numbers and booleans are taken as they are written.
+/// A text. A number or a boolean is a slip of the caller's, and would become a name nobody meant.
 ///
 /// # Errors
-/// When it is a list or an object.
+/// When it is anything else.
 pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
-        Value::Number(number) => Ok(Some(number.to_string())),
-        Value::Bool(flag) => Ok(Some(flag.to_string())),
-        Value::Array(_) | Value::Object(_) => Err(D::Error::custom("expected one value")),
+        Value::Array(_) => Err(D::Error::custom("expected one value")),
+        Value::Number(_) | Value::Bool(_) | Value::Object(_) => Err(D::Error::custom("expected text")),
     }
 }
 
@@ -206,7 +205,6 @@ impl<'de> Deserialize<'de> for OneOrMany {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let item = |value: Value| match value {
             Value::String(text) => Ok(text),
-            Value::Number(number) => Ok(number.to_string()),
             _ => Err(D::Error::custom("expected text or a list of texts")),
         };
         match Value::deserialize(deserializer)? {

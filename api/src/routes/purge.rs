@@ -18,6 +18,7 @@ use overseas_shared::db::DbError;
 use overseas_shared::db::audit::NewEntry;
 use overseas_shared::db::mapping::PurgePlace;
 use overseas_shared::db::task::{NewTask, TaskFilter, TaskOrder, TaskView};
+use overseas_shared::domain::name::shorten;
 use overseas_shared::domain::{DomainName, Kind, PurgeTarget, PurgeUrl, State as TaskState};
 use overseas_shared::queue::WakeKind;
 use poem::Request;
@@ -33,6 +34,8 @@ const MOST_URLS: usize = 1000;
 /// Tasks of a list unless `limit` says otherwise, and at most.
 const LIST: i64 = 200;
 const MOST_LIST: i64 = 1000;
+/// The list without a task.
+const EMPTY_LIST: &str = r#"{"err":0,"results":[]}"#;
 /// Most bad items that a message names.
 const MOST_NAMED: usize = 20;
 
@@ -225,7 +228,15 @@ async fn list(state: &SharedState, caller: &Caller, kind: Kind, params: ListIn) 
         before: params.before,
         limit: limit.unsigned_abs(),
     };
-    Ok(Answer::from_bytes(state.task_list(caller.scope(), filter).await?))
+    // With a filter more, nothing found is an answer: the task is not in that state (yet).
+    let task_id = filter.task_id.clone().filter(|_| filter.state.is_none() && filter.before.is_none());
+    let answer = state.task_list(caller.scope(), filter).await?;
+    // Whether it is another's or nobody's is not told.
+    if let Some(task_id) = task_id.filter(|_| answer == EMPTY_LIST) {
+        let (id, kind) = (shorten(&task_id), kind.as_str());
+        return Err(ApiError::NotFound(format!("taskid: {} has no such {kind} task: {id}", target.email)));
+    }
+    Ok(Answer::from_bytes(answer))
 }
 
 async fn order(

@@ -1,9 +1,11 @@
 //! The audit trail: every change leaves one row with who, from where, what and in which request; no change,
 //! no row; and staff can find it again.
+//!
+//! What tests prepare behind the API has the action `prepare`.
 
 use crate::support::http::send;
 use crate::support::world::{OTHER, STAFF, USER};
-use crate::support::{Kind, World, on_both};
+use crate::support::{World, on_both};
 use serde_json::{Value, json};
 
 /// The rows that a query finds, newest first.

@@ -101,7 +101,8 @@ on_both! {
         assert_eq!(ids(&list(&world, "?state=running").await), queued);
         assert_eq!(ids(&list(&world, &format!("?taskid={}", queued[1])).await), [&queued[1]]);
         assert_eq!(list(&world, &format!("?taskid={}&state=done", queued[1])).await.len(), 0);
-        assert_eq!(list(&world, "?taskid=unknown").await.len(), 0);
+        let message = world.get(&world.user_token, "/level3/refresh_list?taskid=unknown").await.failed(404);
+        assert!(message.starts_with("taskid: "), "{message}");
         assert_eq!(list(&world, "?before=0").await.len(), 0);
     }
 

@@ -1,0 +1,228 @@
+//! Who may do what: every endpoint, as every kind of caller, with data of the user, of another user and of
+//! nobody, against the stored table `role_table.txt`.
+//!
+//! An endpoint of the document that is not in the table fails, and so does a row for one that is gone. When an
+//! answer differs, the test prints the table as it is now, to be reviewed and stored. Data are named by their
+//! owner: `user's` data are the user's own and another user's foreign data.
+
+use crate::support::http::send;
+use crate::support::world::{OTHER, Reply, STAFF, USER};
+use crate::support::{World, on_both};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+const STORED: &str = include_str!("role_table.txt");
+const PASSWORD: &str = "correct horse battery";
+const OWNER: &str = "owner@example.com";
+/// A domain of [`OTHER`].
+const FOREIGN: &str = "old.example.com";
+const MISSING: &str = "missing@example.com";
+const NO_TASK: &str = "01K9ZC5T0M7Q4V8XJ2S6B3N1HD";
+
+/// A request of the table.
+struct Row {
+    operation: &'static str,
+    data: &'static str,
+    body: Value,
+}
+
+/// Somebody who calls: the name, where, and with which token.
+struct Somebody {
+    name: &'static str,
+    base: String,
+    token: String,
+}
+
+fn row(operation: &'static str, data: &'static str, body: Value) -> Row {
+    Row { operation, data, body }
+}
+
+/// The endpoints that need no data of anybody, or the caller's token only.
+fn plain_rows() -> Vec<Row> {
+    let login = json!({"login_email": OWNER, "password": PASSWORD});
+    let mut rows = vec![
+        row("POST /level3/login", "-", login),
+        row("POST /level3/logout", "unknown token", json!({"token": "unknown"})),
+        row("GET /level3/logincheck", "unknown token", json!({"token": "unknown"})),
+        row("POST /level3/logincheck", "unknown token", json!({"token": "unknown"})),
+        row("GET /level3/audit", "-", json!({})),
+        row("GET /level3/domains", "-", json!({})),
+        row("GET /level3/cdn", "-", json!({})),
+        row("POST /level3/cdn", "in use", json!({"cdn": "level3"})),
+        row("POST /level3/cdn", "malformed", json!({"cdn": "a b"})),
+        row("PUT /level3/cdn", "configured", json!({"id": 1, "cdn": "other"})),
+        row("PUT /level3/cdn", "nobody's", json!({"id": 999, "cdn": "other"})),
+        row("POST /level3/user", "existing", json!({"login_email": OWNER, "password": PASSWORD})),
+        row("POST /level3/user", "nobody's", json!({"login_email": MISSING, "password": PASSWORD})),
+        row(
+            "POST /useful/create/company",
+            "existing",
+            json!({"company_name": format!("Company of {OWNER}"), "owner_name": "A", "owner_email": OWNER}),
+        ),
+        row("POST /useful/create/company", "incomplete", json!({"company_name": "B"})),
+    ];
+    for page in ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/openapi.yaml"] {
+        let operation: &'static str = match page {
+            "/healthz" => "GET /healthz",
+            "/readyz" => "GET /readyz",
+            "/metrics" => "GET /metrics",
+            "/docs" => "GET /docs",
+            "/openapi.json" => "GET /openapi.json",
+            _ => "GET /openapi.yaml",
+        };
+        rows.push(row(operation, "-", json!({})));
+    }
+    rows
+}
+
+/// The endpoints that act for a user, on its domains and tasks.
+async fn tenant_rows(world: &World) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let pairs = [
+        ("user's", USER, "cdn.example.com"),
+        ("other's", OTHER, FOREIGN),
+        ("nobody's", MISSING, "missing.example.com"),
+        ("user's, domain other's", USER, FOREIGN),
+        ("user's, domain nobody's", USER, "missing.example.com"),
+    ];
+    for (data, email, domain) in pairs {
+        for operation in ["POST /level3/refresh", "POST /level3/preload"] {
+            rows.push(row(operation, data, json!({"login_email": email, "path": format!("http://{domain}/a")})));
+        }
+    }
+    for (data, email) in [("user's", USER), ("other's", OTHER), ("nobody's", MISSING), ("staff's", STAFF)] {
+        for operation in [
+            "GET /level3/refresh_list",
+            "GET /level3/preload_list",
+            "GET /level3/user_cdns",
+            "GET /level3/user_domains",
+        ] {
+            rows.push(row(operation, data, json!({"login_email": email})));
+        }
+        rows.push(row("POST /level3/user_cdns", data, json!({"login_email": email, "cdns": "level3"})));
+        let domains = json!({"login_email": email, "cdn": "level3", "domains": if email == OTHER { FOREIGN } else { "cdn.example.com" }});
+        rows.push(row("POST /level3/user_domains", data, domains.clone()));
+        rows.push(row("PUT /level3/user_domains", data, domains));
+    }
+    for operation in ["POST /level3/user_domains", "PUT /level3/user_domains"] {
+        let unknown = json!({"login_email": USER, "cdn": "acme", "domains": "cdn.example.com"});
+        rows.push(row(operation, "user's, CDN nobody's", unknown));
+    }
+    rows.push(row("POST /level3/user_cdns", "user's, CDN nobody's", json!({"login_email": USER, "cdns": "acme"})));
+    for (operation, kind) in [("GET /level3/refresh_list", "refresh"), ("GET /level3/preload_list", "preload")] {
+        let path = format!("/level3/{kind}");
+        let made = world.post(&world.other_token, &path, json!({"path": format!("http://{FOREIGN}/a")})).await.ok();
+        let theirs = made["results"][0]["taskid"].clone();
+        let own = world.post(&world.user_token, &path, json!({"path": "http://cdn.example.com/b"})).await.ok();
+        let own = own["results"][0]["taskid"].clone();
+        rows.push(row(operation, "user's, task user's", json!({"login_email": USER, "taskid": own})));
+        rows.push(row(operation, "user's, task other's", json!({"login_email": USER, "taskid": theirs})));
+        rows.push(row(operation, "user's, task nobody's", json!({"login_email": USER, "taskid": NO_TASK})));
+    }
+    rows
+}
+
+async fn callers(world: &World) -> Vec<Somebody> {
+    let mut trusting = world.context.config.clone();
+    trusting.http.trusted_networks = vec!["127.0.0.0/8".parse().unwrap()];
+    let trusting = world.another_api_with(trusting).await;
+    let here = |name, token: &str| Somebody { name, base: world.base.clone(), token: token.to_owned() };
+    vec![
+        here("nobody", ""),
+        here("wrong", "a token of nobody"),
+        here("user", &world.user_token),
+        here("other", &world.other_token),
+        here("read", &world.api_token(USER, "read").await),
+        here("purge", &world.api_token(USER, "purge").await),
+        here("staff", &world.staff_token),
+        here("staff-read", &world.api_token(STAFF, "read").await),
+        Somebody { name: "trusted", base: trusting, token: String::new() },
+    ]
+}
+
+async fn ask(world: &World, caller: &Somebody, row: &Row) -> Reply {
+    let (method, path) = row.operation.split_once(' ').unwrap();
+    let request = world.client.request(method.parse().unwrap(), format!("{}{path}", caller.base)).json(&row.body);
+    let request = if caller.token.is_empty() { request } else { request.bearer_auth(&caller.token) };
+    send(request).await.1
+}
+
+/// How many rows of tenants there are, over all tables that a request can change.
+async fn tenants_rows(world: &World) -> i64 {
+    let tables = ["`user`", "company", "ops_account", "cdn", "user_cdn", "user_domain", "task", "idempotency", "audit"];
+    let counts: Vec<String> = tables.iter().map(|table| format!("(SELECT COUNT(*) FROM {table})")).collect();
+    world.number(&format!("SELECT {}", counts.join(" + "))).await
+}
+
+/// The table as the server answers now.
+async fn measure(world: &World, rows: &[Row], callers: &[Somebody]) -> String {
+    let names: Vec<String> = callers.iter().map(|caller| format!("{:<12}", caller.name)).collect();
+    let mut table = format!("{:<64}{}", "", names.concat()).trim_end().to_owned() + "\n";
+    for row in rows {
+        let mut statuses = String::new();
+        for caller in callers {
+            let before = tenants_rows(world).await;
+            let reply = ask(world, caller, row).await;
+            let status = reply.status;
+            if status >= 400 {
+                reply.failed(status);
+                let what = format!("{} {} as {}", row.operation, row.data, caller.name);
+                assert_eq!(tenants_rows(world).await, before, "{what} was refused and changed something");
+            }
+            statuses.push_str(&format!("{status:<12}"));
+        }
+        table.push_str(format!("{:<64}{statuses}", format!("{} | {}", row.operation, row.data)).trim_end());
+        table.push('\n');
+    }
+    table
+}
+
+async fn prepared(world: &World) -> Vec<Row> {
+    world.map(OTHER, &[FOREIGN]).await;
+    world.register(OWNER, PASSWORD).await;
+    let mut rows = plain_rows();
+    rows.extend(tenant_rows(world).await);
+    rows.sort_by_key(|row| row.operation.split_once(' ').map(|(method, path)| (path, method)));
+    rows
+}
+
+on_both! {
+    async fn every_caller_may_do_what_the_table_says_and_no_more(world: World) {
+        let rows = prepared(&world).await;
+        let document = world.get("", "/openapi.json").await.body;
+        let pages = ["GET /metrics", "GET /docs", "GET /openapi.json", "GET /openapi.yaml"].map(str::to_owned);
+        let mut documented: BTreeSet<String> = pages.into();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            let methods = operations.as_object().unwrap().keys();
+            documented.extend(methods.map(|method| format!("{} {path}", method.to_uppercase())));
+        }
+        let tabled: BTreeSet<String> = rows.iter().map(|row| row.operation.to_owned()).collect();
+        assert_eq!(tabled, documented, "an endpoint without a row, or a row without an endpoint");
+        let callers = callers(&world).await;
+        let now = measure(&world, &rows, &callers).await;
+        assert!(now == STORED, "role_table.txt differs; the table is now:\n{now}");
+    }
+
+    async fn what_is_anothers_looks_like_what_is_nobodys(world: World) {
+        let rows = prepared(&world).await;
+        let callers = callers(&world).await;
+        let caller = callers.iter().find(|caller| caller.name == "user").unwrap();
+        let mut compared = 0;
+        for (theirs, nobodys) in [("domain other's", "domain nobody's"), ("task other's", "task nobody's")] {
+            for row in rows.iter().filter(|row| row.data.ends_with(theirs)) {
+                let missing = rows.iter().find(|other| other.operation == row.operation && other.data.ends_with(nobodys));
+                let mut messages = Vec::new();
+                for row in [row, missing.unwrap()] {
+                    let mut message = ask(&world, caller, row).await.failed(404);
+                    for name in [FOREIGN, "missing.example.com", row.body["taskid"].as_str().unwrap_or("no task")] {
+                        message = message.replace(name, "it");
+                    }
+                    messages.push(message);
+                }
+                assert_eq!(messages[0], messages[1], "{}", row.operation);
+                compared += 1;
+            }
+        }
+        assert_eq!(compared, 4);
+    }
+}
