@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod name;
 pub mod purge_url;
 pub mod task;
+pub mod usage;
 pub mod user;
 
 pub use name::{DomainName, EmailAddress, NameError};
