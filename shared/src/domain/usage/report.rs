@@ -25,10 +25,7 @@ impl Cell {
     /// The sum, which stops at the highest value.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
-        Self {
-            bytes: self.bytes.saturating_add(other.bytes),
-            requests: self.requests.saturating_add(other.requests),
-        }
+        Self { bytes: self.bytes.saturating_add(other.bytes), requests: self.requests.saturating_add(other.requests) }
     }
 }
 
