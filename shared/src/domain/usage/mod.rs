@@ -1,17 +1,19 @@
 //! Usage: bytes and requests in steps of five minutes, and what is asked of them.
 //!
 //! A vendor's answer becomes a [`UsageReport`] ([`report`]), is merged into stored days ([`merge`]), which are packed
-//! ([`pack`]). All times are Unix seconds in UTC; a slot is named
+//! ([`pack`]), and is summed into what a client asked for ([`series`]). All times are Unix seconds in UTC; a slot is named
 //! by its begin, which is a multiple of 300, or by its number in its UTC day. Nothing here knows a time zone.
 //! Called by the vendors' clients, the usage job, the queries and the statistics handlers.
 
 pub mod merge;
 pub mod pack;
 pub mod report;
+pub mod series;
 
 pub use merge::{DayChange, DayUsage, Merge, Merged};
 pub use pack::{Pack, PackError, PackView};
 pub use report::{Cell, CityUsage, UsageReport, UsageWindow, WindowError};
+pub use series::{Grid, Interval, Metric, Point, Span, SpanError, Summary, bandwidth};
 
 /// Seconds of one slot.
 pub const SLOT_SECONDS: i64 = 300;
