@@ -5,9 +5,11 @@
 //! are easy to get wrong (what a URL means, how a task moves) are held by property tests.
 
 pub mod catalogue;
+pub mod city;
 pub mod name;
 pub mod purge_url;
 pub mod task;
+pub mod usage;
 pub mod user;
 
 pub use name::{DomainName, EmailAddress, NameError};
