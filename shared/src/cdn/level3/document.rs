@@ -45,6 +45,14 @@ pub(super) trait Visitor: Send {
     /// An element ends. `text` is that of an element without children, trimmed.
     fn close(&mut self, path: &[String], text: &str);
 
+    /// A list without items, which JSON has, stands in the element at `path` under this name.
+    fn empty_list(&mut self, _path: &[String], _name: &str) {}
+
+    /// Whether an HTTP error with this body is an answer all the same, and says that there is nothing.
+    fn takes_refusal(&mut self, _body: &[u8]) -> bool {
+        false
+    }
+
     /// How many items of a list it has seen, to be held against [`Limits::items`].
     fn items(&self) -> usize {
         0
@@ -138,6 +146,10 @@ impl<V: Visitor> Feed<'_, V> {
             return Err(unreadable(format!("a list has more than {} items", self.limits.items)));
         }
         Ok(())
+    }
+
+    pub(super) fn empty_list(&mut self, name: &str) {
+        self.visitor.empty_list(&self.path, &name.to_ascii_lowercase());
     }
 
     pub(super) fn leaf(&mut self, name: &str, text: &str) -> Result<(), CdnError> {
