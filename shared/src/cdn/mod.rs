@@ -6,6 +6,7 @@
 //! Called by the worker's jobs, `overseas doctor` and the `sync-*` commands; never by a handler.
 
 use crate::domain::PurgeUrl;
+use crate::domain::usage::{UsageReport, UsageWindow};
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -30,6 +31,21 @@ pub struct Capabilities {
     pub directories: bool,
     /// How preloading is done.
     pub preload: PreloadSupport,
+    /// How usage is read; `None` for a vendor that does not tell it.
+    pub usage: Option<UsageSupport>,
+}
+
+/// What a collector needs to know of how a vendor tells usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsageSupport {
+    /// Seconds by which data may be late: what is younger may be missing still.
+    pub delay_seconds: i64,
+    /// Seconds for which data may still be corrected, counted from the time they are about.
+    pub corrections_seconds: i64,
+    /// Most seconds that one [`Cdn::usage`] may ask for.
+    pub longest_window_seconds: i64,
+    /// Whether the vendor tells cities, or totals only.
+    pub cities: bool,
 }
 
 /// How a vendor preloads.
@@ -157,6 +173,11 @@ pub trait Cdn: Send + Sync {
 
     /// Where the requests with these ids stand. One call to the vendor, however many ids.
     async fn progress(&self, property: &PropertyAddress, vendor_ids: &[String]) -> Result<ProgressReport, CdnError>;
+
+    /// What a property has delivered in a window of at most [`UsageSupport::longest_window_seconds`]: bytes and
+    /// requests in slots of five minutes, totals and by city. One call to the vendor. A vendor that has no data for
+    /// the window gives an empty report, in which no slot is delivered; that is not an error.
+    async fn usage(&self, property: &PropertyAddress, window: UsageWindow) -> Result<UsageReport, CdnError>;
 }
 
 /// How a call to a vendor failed, by what the caller can do about it.

@@ -98,12 +98,19 @@ impl Account {
         let (request, signature) = self.signed(call, url)?;
         let response = request.send().await.map_err(|error| http::transport_error(&error))?;
         *status = Some(response.status());
+        let clock_ahead_seconds = self.clock_ahead(response.headers());
         if !response.status().is_success() {
+            let (status, headers) = (response.status(), response.headers().clone());
+            let body = http::read_start(response, refusal::BODY_LIMIT).await;
+            if can_be_an_answer(status) && visitor.takes_refusal(&body) {
+                self.breaker().succeeded(attempt, Instant::now());
+                return Ok(Answer { visitor, clock_ahead_seconds });
+            }
             let redact = |text: &str| self.signer.redact(text, &signature);
-            return Err(self.refused(call, attempt, response, redact).await);
+            let refusal = Refusal::new(status, &headers, body, redact).await;
+            return Err(self.refused(call, attempt, refusal));
         }
         self.breaker().succeeded(attempt, Instant::now());
-        let clock_ahead_seconds = self.clock_ahead(response.headers());
         let body = CappedBody::new(response, self.limits.total, self.limits.piece);
         document::read(body, self.limits, &mut visitor).await?;
         Ok(Answer { visitor, clock_ahead_seconds })
@@ -149,22 +156,13 @@ impl Account {
         Ok(url)
     }
 
-    async fn refused(
-        &self,
-        call: &Call<'_>,
-        attempt: Attempt<'_>,
-        response: reqwest::Response,
-        redact: impl Fn(&str) -> String,
-    ) -> CdnError {
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = http::read_start(response, refusal::BODY_LIMIT).await;
-        let refusal = Refusal::new(status, &headers, body, redact).await;
+    fn refused(&self, call: &Call<'_>, attempt: Attempt<'_>, refusal: Refusal) -> CdnError {
         let now = Instant::now();
         let credentials = || {
             let key_id = self.signer.key_id();
             format!("key id {key_id}, {}: {}", attempt.scope, refusal.message)
         };
-        match status {
+        match refusal.status {
             StatusCode::FORBIDDEN => self.breaker().forbidden(attempt, now, credentials()),
             StatusCode::UNAUTHORIZED => self.breaker().unauthorized(attempt, now, credentials()),
             StatusCode::TOO_MANY_REQUESTS => self.breaker().throttled(now, refusal.retry_after),
@@ -205,6 +203,11 @@ impl Account {
             "called the vendor"
         );
     }
+}
+
+/// A 403 is about the credentials or the call rate, whatever its body says, and the breaker has to know of it.
+fn can_be_an_answer(status: StatusCode) -> bool {
+    (status.is_client_error() || status.is_server_error()) && status != StatusCode::FORBIDDEN
 }
 
 /// The time as RFC 1123 wants it, in GMT.

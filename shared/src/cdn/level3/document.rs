@@ -12,6 +12,9 @@ mod xml;
 use crate::cdn::CdnError;
 use crate::cdn::http::CappedBody;
 
+/// Bytes of a string that is kept to be used again.
+const SPARE_CAPACITY: usize = 256;
+
 /// How large an answer may be. Each limit is far above any true answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -42,6 +45,14 @@ pub(super) trait Visitor: Send {
     /// An element ends. `text` is that of an element without children, trimmed.
     fn close(&mut self, path: &[String], text: &str);
 
+    /// A list without items, which JSON has, stands in the element at `path` under this name.
+    fn empty_list(&mut self, _path: &[String], _name: &str) {}
+
+    /// Whether an HTTP error with this body is an answer all the same, and says that there is nothing.
+    fn takes_refusal(&mut self, _body: &[u8]) -> bool {
+        false
+    }
+
     /// How many items of a list it has seen, to be held against [`Limits::items`].
     fn items(&self) -> usize {
         0
@@ -61,7 +72,7 @@ pub(super) fn fill(slot: &mut Option<String>, text: &str) {
 /// [`CdnError::Unreadable`] for what is neither XML nor JSON or passes a limit,
 /// [`CdnError::Transient`] for a body that ends too early. The visitor keeps what it has seen so far.
 pub(super) async fn read(mut body: CappedBody, limits: Limits, visitor: &mut impl Visitor) -> Result<(), CdnError> {
-    let mut feed = Feed { visitor, limits, path: Vec::new(), texts: Vec::new() };
+    let mut feed = Feed { visitor, limits, path: Vec::new(), texts: Vec::new(), spare: Vec::new() };
     match body.peek_first().await? {
         None => Err(unreadable("it is empty")),
         Some(b'{' | b'[') => json::read(&body.read_all(limits.json).await?, &mut feed),
@@ -85,6 +96,8 @@ pub(super) struct Feed<'v, V> {
     limits: Limits,
     pub(super) path: Vec<String>,
     texts: Vec<String>,
+    /// Strings that are no longer needed: a long answer has hundreds of thousands of elements.
+    spare: Vec<String>,
 }
 
 impl<V: Visitor> Feed<'_, V> {
@@ -96,8 +109,11 @@ impl<V: Visitor> Feed<'_, V> {
         if let Some(text) = self.texts.last_mut() {
             text.clear();
         }
-        self.path.push(name.to_ascii_lowercase());
-        self.texts.push(String::new());
+        let mut lower = self.spare.pop().unwrap_or_default();
+        lower.push_str(name);
+        lower.make_ascii_lowercase();
+        self.path.push(lower);
+        self.texts.push(self.spare.pop().unwrap_or_default());
         self.visitor.open(&self.path);
         Ok(())
     }
@@ -119,11 +135,21 @@ impl<V: Visitor> Feed<'_, V> {
     pub(super) fn close(&mut self) -> Result<(), CdnError> {
         let text = self.texts.pop().unwrap_or_default();
         self.visitor.close(&self.path, text.trim());
-        self.path.pop();
+        let name = self.path.pop().unwrap_or_default();
+        for mut used in [text, name] {
+            if used.capacity() <= SPARE_CAPACITY {
+                used.clear();
+                self.spare.push(used);
+            }
+        }
         if self.visitor.items() > self.limits.items {
             return Err(unreadable(format!("a list has more than {} items", self.limits.items)));
         }
         Ok(())
+    }
+
+    pub(super) fn empty_list(&mut self, name: &str) {
+        self.visitor.empty_list(&self.path, &name.to_ascii_lowercase());
     }
 
     pub(super) fn leaf(&mut self, name: &str, text: &str) -> Result<(), CdnError> {

@@ -4,6 +4,7 @@
 //! comes of refusals, pauses, cuts and floods.
 
 mod stand_in;
+mod usage;
 
 use self::stand_in::{Reply, Vendor, answer, header, ok};
 use super::*;

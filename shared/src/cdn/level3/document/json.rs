@@ -1,7 +1,8 @@
 //! Tells the elements of a JSON answer while it is parsed; no tree of values is built.
 //!
 //! A member of an object is an element of that name, and so is each item of an array under the
-//! array's name; the root has none. Called by `document.rs`, which keeps the limits.
+//! array's name; the root has none. An array without items is told on its own. Called by `document.rs`,
+//! which keeps the limits.
 
 use super::{Feed, Visitor, ended_early, unreadable};
 use crate::cdn::CdnError;
@@ -90,7 +91,13 @@ impl<'de, V: Visitor> serde::de::Visitor<'de> for Node<'_, '_, V> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let Self { feed, name, failure } = self;
-        while items.next_element_seed(Node { feed: &mut *feed, name, failure: &mut *failure })?.is_some() {}
+        let mut is_empty = true;
+        while items.next_element_seed(Node { feed: &mut *feed, name, failure: &mut *failure })?.is_some() {
+            is_empty = false;
+        }
+        if let Some(name) = name.filter(|_| is_empty) {
+            feed.empty_list(name);
+        }
         Ok(())
     }
 
