@@ -1,4 +1,4 @@
-//! The control of a running simulator: faults, the record, the clock.
+//! The control of a running simulator: faults, the record, the clock, the usage data.
 //!
 //! [`Control`] is the in-process handle for tests; [`answer`] gives the same over HTTP under `/_control/`, without a
 //! signature and without an entry in the record:
@@ -6,6 +6,9 @@
 //! * `POST faults` replaces the fault rules by a JSON list, `GET faults` shows them, `DELETE faults` ends them
 //! * `GET requests?since=N&limit=N` and `DELETE requests`; `GET summary`
 //! * `POST advance` with `{"seconds": N}` moves the simulated time on
+//! * `POST usage` with `{"golden": [..], "delay_minutes": N, "corrections": bool}`, each as wanted, changes the usage
+//!   data: rows `{"property", "time", "city", "volume", "requests"}` replace those of their property and UTC day;
+//!   `GET usage` shows what is set, `DELETE usage` goes back to the configuration
 //! * `GET config` shows the configuration without its secrets
 
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use crate::faults::{FaultRule, FaultRuleError, FaultState};
 use crate::record::{Requests, Summary};
 use crate::reply::{JSON, Reply};
 use crate::stage::Stage;
+use crate::usage::{UsageChange, UsageChangeError, UsageState};
 
 /// Where the control endpoints begin.
 pub(crate) const PREFIX: &str = "/_control/";
@@ -80,6 +84,25 @@ impl Control {
         self.stage.clock.advance(seconds)
     }
 
+    /// Changes golden rows, delay and corrections of the usage data.
+    ///
+    /// # Errors
+    /// A row or a delay that cannot be, or an unknown property; then nothing is changed.
+    pub fn change_usage(&self, change: &UsageChange) -> Result<(), UsageChangeError> {
+        self.stage.usage.change(change)
+    }
+
+    /// Brings the usage data back to what the configuration says.
+    pub fn reset_usage(&self) {
+        self.stage.usage.reset();
+    }
+
+    /// The usage data that are set.
+    #[must_use]
+    pub fn usage(&self) -> UsageState {
+        self.stage.usage.state()
+    }
+
     /// The configuration, secrets included.
     #[must_use]
     pub fn config(&self) -> &Config {
@@ -135,8 +158,18 @@ async fn route(control: &Control, mut request: Request) -> Result<String, Failur
             let offset = control.advance(advance.seconds);
             to_json(&json!({ "offset_seconds": offset, "now_ms": control.stage.clock.now_ms() }))
         }
+        (&Method::GET, "usage") => to_json(&control.usage()),
+        (&Method::POST, "usage") => {
+            let change = read_json(&mut request).await?;
+            control.change_usage(&change).map_err(|error| bad(&error))?;
+            to_json(&control.usage())
+        }
+        (&Method::DELETE, "usage") => {
+            control.reset_usage();
+            to_json(&control.usage())
+        }
         (&Method::GET, "config") => to_json(&control.config().clone().without_secrets()),
-        (_, "faults" | "requests" | "summary" | "advance" | "config") => {
+        (_, "faults" | "requests" | "summary" | "advance" | "usage" | "config") => {
             Err((StatusCode::METHOD_NOT_ALLOWED, "the method is not allowed".to_owned()))
         }
         _ => Err((StatusCode::NOT_FOUND, "there is no such control endpoint".to_owned())),

@@ -69,8 +69,8 @@ impl Edge {
     async fn respond(&self, method: &Method, query: &str, known: bool, fault: Option<&FaultRule>) -> Response {
         if let Some(fault) = fault {
             tokio::time::sleep(fault.delay()).await;
-            let normal = Reply::new(StatusCode::OK, TEXT, vec![b' '; 1024]);
-            if let Some(response) = spoiled(fault, Some(&normal), error) {
+            let mut normal = Reply::new(StatusCode::OK, TEXT, vec![b' '; 1024]);
+            if let Some(response) = spoiled(fault, Some(&mut normal), error) {
                 return response;
             }
         }
@@ -190,7 +190,7 @@ mod tests {
     use crate::clock::SystemClock;
 
     fn edge() -> Edge {
-        let stage = Stage::new(Arc::new(SystemClock), 10);
+        let stage = Stage::new(Arc::new(SystemClock), &Config::demo());
         Edge::new(&Config::demo(), Arc::new(stage))
     }
 

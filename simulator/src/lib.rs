@@ -23,12 +23,16 @@ mod record;
 mod reply;
 mod server;
 mod stage;
+mod usage;
 
 pub use clock::{Clock, SystemClock};
-pub use config::{AccessGroupConfig, Config, EmptyList, KeyConfig, Product, PropertyConfig, ServiceConfig};
+pub use config::{
+    AccessGroupConfig, Config, DateTo, EmptyList, GoldenUsage, KeyConfig, Product, PropertyConfig, ServiceConfig,
+};
 pub use control::Control;
 pub use error::SimulatorError;
 pub use faults::{FaultKind, FaultRule, FaultRuleError, FaultState, FaultTarget};
 pub use operation::Operation;
 pub use record::{DuplicatePath, Duplicates, RequestEntry, Requests, Summary};
 pub use server::{Simulator, serve, start, start_with_clock};
+pub use usage::{UsageChange, UsageChangeError, UsageState};

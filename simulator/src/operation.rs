@@ -16,6 +16,8 @@ pub enum Operation {
     AccessGroups,
     /// `GET /services/cdn/v1.0/<scope>`.
     Services,
+    /// `GET /usage/cdn/v1.0/<scope>`.
+    Usage,
     /// `POST /invalidations/v1.0/<scope>`.
     Invalidate,
     /// `GET /invalidations/v1.0/<scope>`.

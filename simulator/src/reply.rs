@@ -1,7 +1,7 @@
 //! Answers, whole ones and those that a fault spoils on their way out.
 //!
-//! A server makes a [`Reply`] as if nothing were wrong; [`spoiled`] turns it into what the fault's rule wants. Bodies of
-//! any size are streamed from one static block, so a huge answer costs no memory.
+//! A server makes a [`Reply`] as if nothing were wrong; [`spoiled`] turns it into what the fault's rule wants. A long
+//! body comes in pieces that are made while it is sent, and a huge one from one static block: neither costs memory.
 
 use std::io;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use poem::http::{StatusCode, header};
 use poem::{Body, Response};
 
 use crate::faults::{FaultKind, FaultRule};
+use crate::record::InFlight;
 
 pub(crate) const XML: &str = "text/xml;charset=UTF-8";
 pub(crate) const JSON: &str = "application/json";
@@ -29,28 +30,106 @@ const CUT_BEFORE_EFFECT: &[u8] =
 /// Where a huge answer begins.
 const HUGE_START: &[u8] = b"<accessGroup id=\"1\" name=\"huge\"><apiCorrelationId>CDNPortal</apiCorrelationId>";
 
-/// A whole answer in memory.
-#[derive(Debug)]
+/// How much of a body in pieces is made for an answer that is cut.
+const CUT_FROM: usize = 1 << 20;
+
+/// A body that is made while it is sent; an empty piece only lets other requests have their turn.
+type Pieces = Box<dyn Iterator<Item = Bytes> + Send>;
+
+enum Content {
+    Whole(Bytes),
+    Pieces(Pieces),
+}
+
+/// An answer as it is meant.
 pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    pub(crate) content_type: &'static str,
-    pub(crate) body: Bytes,
+    status: StatusCode,
+    content_type: &'static str,
+    content: Content,
 }
 
 impl Reply {
     pub(crate) fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self { status, content_type, body: body.into() }
+        Self { status, content_type, content: Content::Whole(body.into()) }
     }
 
-    pub(crate) fn into_response(self) -> Response {
-        Response::builder().status(self.status).header(header::CONTENT_TYPE, self.content_type).body(self.body)
+    pub(crate) fn in_pieces(
+        status: StatusCode,
+        content_type: &'static str,
+        pieces: impl Iterator<Item = Bytes> + Send + 'static,
+    ) -> Self {
+        Self { status, content_type, content: Content::Pieces(Box::new(pieces)) }
     }
+
+    /// The answer to a request that is not recorded, or was already.
+    pub(crate) fn into_response(self) -> Response {
+        self.respond(None)
+    }
+
+    /// The answer to a recorded request, which is in progress until the last piece of the body is made.
+    pub(crate) fn into_recorded_response(self, flight: InFlight) -> Response {
+        self.respond(Some(flight))
+    }
+
+    fn respond(self, flight: Option<InFlight>) -> Response {
+        let status = self.status.as_u16();
+        let body = match self.content {
+            Content::Whole(body) => {
+                if let Some(flight) = flight {
+                    flight.finish(status);
+                }
+                Body::from(body)
+            }
+            Content::Pieces(pieces) => {
+                let mut flight = flight;
+                if let Some(flight) = &mut flight {
+                    flight.note(|entry| entry.status = Some(status));
+                }
+                Body::from_bytes_stream(streamed(pieces, flight))
+            }
+        };
+        Response::builder().status(self.status).header(header::CONTENT_TYPE, self.content_type).body(body)
+    }
+
+    /// The body, or the first mebibyte of one in pieces.
+    fn beginning(&mut self) -> Bytes {
+        match &mut self.content {
+            Content::Whole(body) => body.clone(),
+            Content::Pieces(pieces) => {
+                let mut body = Vec::new();
+                while body.len() < CUT_FROM {
+                    let Some(piece) = pieces.next() else {
+                        break;
+                    };
+                    body.extend_from_slice(&piece);
+                }
+                body.into()
+            }
+        }
+    }
+}
+
+/// Sends pieces as they are made. The request's end is recorded before the body's end is sent, so that a client which
+/// has read the answer finds its request in the record.
+fn streamed(pieces: Pieces, flight: Option<InFlight>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    stream::unfold((pieces, flight), |(mut pieces, flight)| async move {
+        loop {
+            match pieces.next() {
+                Some(piece) if piece.is_empty() => tokio::task::yield_now().await,
+                Some(piece) => return Some((Ok(piece), (pieces, flight))),
+                None => {
+                    drop(flight);
+                    return None;
+                }
+            }
+        }
+    })
 }
 
 /// The answer that the fault wants in place of the `normal` one; none if the normal one is to go out as it is.
 pub(crate) fn spoiled(
     fault: &FaultRule,
-    normal: Option<&Reply>,
+    normal: Option<&mut Reply>,
     error: impl FnOnce(StatusCode, &str) -> Reply,
 ) -> Option<Response> {
     let response = match fault.kind {
@@ -69,9 +148,9 @@ pub(crate) fn spoiled(
 }
 
 /// Declares the whole body, sends half of it, and fails; hyper then closes the connection.
-fn cut(normal: Option<&Reply>) -> Response {
+fn cut(normal: Option<&mut Reply>) -> Response {
     let (status, content_type, body) = match normal {
-        Some(reply) => (reply.status, reply.content_type, reply.body.clone()),
+        Some(reply) => (reply.status, reply.content_type, reply.beginning()),
         None => (StatusCode::OK, XML, Bytes::from_static(CUT_BEFORE_EFFECT)),
     };
     let half = body.slice(..body.len() / 2);

@@ -94,7 +94,7 @@ pub async fn start_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<S
     config.validate()?;
     let vendor = listen(config.listen).await?;
     let edge = listen(config.edge_listen).await?;
-    let stage = Arc::new(Stage::new(clock, config.record_limit));
+    let stage = Arc::new(Stage::new(clock, &config));
     let control = Control::new(Arc::clone(&stage), Arc::new(config.clone()));
     let front = Front { control: control.clone(), level3: Level3::new(&config, Arc::clone(&stage)) };
     let stop = CancellationToken::new();

@@ -1,4 +1,4 @@
-//! What the types of a configuration cannot say: unique ids and names, and keys whose access group exists.
+//! What the types of a configuration cannot say: unique ids and names, keys whose access group exists, usage in bounds.
 //!
 //! Property names are unique over all groups, because the edge server finds a property by its host alone.
 //! Names stand in the paths of requests, hence no slash and no space in them. The first contradiction is
@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use super::usage::{check_cities, check_delay, check_golden};
 use super::{AccessGroupConfig, Config, PropertyConfig};
 
 /// The first contradiction that is found.
@@ -29,7 +30,9 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
         };
         return Err(format!("key {} {problem}", key.id));
     }
-    Ok(())
+    check_cities(config.usage_cities)?;
+    check_delay(config.usage_delay_minutes)?;
+    check_golden(&config.usage_golden)
 }
 
 /// The names that were met while a tree is checked.

@@ -6,6 +6,7 @@
 //! Called by the command line (`overseas simulate`, `overseas up`) and by tests.
 
 mod check;
+mod usage;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,6 +14,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::usage::{DateTo, GoldenUsage};
+pub(crate) use self::usage::{FIRST_SECOND, GIGABYTE, MAX_CITIES, POINT_SECONDS, check_delay, check_golden, day_of};
 use crate::error::SimulatorError;
 
 const DEMO: &str = include_str!("../../demo.toml");
@@ -36,6 +39,22 @@ pub struct Config {
     /// How many requests are remembered; the oldest go first.
     #[serde(default = "default_record_limit")]
     pub record_limit: usize,
+    /// How many cities a property's traffic comes from, 1 to 85.
+    #[serde(default = "default_usage_cities")]
+    pub usage_cities: usize,
+    /// The longest time in minutes after which a point of the usage is delivered: each property has a delay of its own
+    /// between the half of this and all of it. 0 delivers a point as soon as its five minutes are over.
+    #[serde(default = "default_usage_delay_minutes")]
+    pub usage_delay_minutes: u32,
+    /// Usage younger than 48 hours differs from its final value by 3 percent, and some cities are missing in it.
+    #[serde(default)]
+    pub usage_corrections: bool,
+    /// Whether the point that begins at `dateTo` is in the answer.
+    #[serde(default)]
+    pub usage_date_to: DateTo,
+    /// Usage that is given and not made up: a UTC day of a property with golden rows has nothing else.
+    #[serde(default = "demo_usage_golden")]
+    pub usage_golden: Vec<GoldenUsage>,
     /// The API keys.
     #[serde(default = "demo_keys")]
     pub keys: Vec<KeyConfig>,
@@ -243,6 +262,14 @@ fn default_record_limit() -> usize {
     200_000
 }
 
+fn default_usage_cities() -> usize {
+    20
+}
+
+fn default_usage_delay_minutes() -> u32 {
+    240
+}
+
 fn default_role() -> String {
     "Administrator".to_owned()
 }
@@ -257,6 +284,10 @@ fn default_active() -> bool {
 
 fn demo_keys() -> Vec<KeyConfig> {
     Config::demo().keys
+}
+
+fn demo_usage_golden() -> Vec<GoldenUsage> {
+    Config::demo().usage_golden
 }
 
 fn demo_access_groups() -> Vec<AccessGroupConfig> {
@@ -290,6 +321,12 @@ mod tests {
         assert!(refused("lisen = \"127.0.0.1:1\"").contains("lisen"));
         assert!(refused("listen = \"nowhere\"").contains("listen"));
         assert!(refused("empty_list = \"maybe\"").contains("empty_list"));
+        assert!(refused("usage_date_to = \"maybe\"").contains("usage_date_to"));
+        assert!(refused("usage_cities = 0").contains("usage_cities"));
+        assert!(refused("usage_cities = 86").contains("usage_cities"));
+        assert!(refused("usage_delay_minutes = 600000").contains("delay"));
+        let golden = "{property=\"p\",time=\"2016-08-04T07:51:00Z\",city=\"Miami\",volume=\"1\",requests=1}";
+        assert!(refused(&format!("usage_golden = [{golden}]")).contains("golden usage of p"));
     }
 
     #[test]

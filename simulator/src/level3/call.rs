@@ -80,6 +80,9 @@ impl Route {
         if let Some(scope) = whole.strip_prefix("/services/cdn/v1.0/").and_then(scope) {
             return to(Operation::Services, Some(scope), get);
         }
+        if let Some(scope) = whole.strip_prefix("/usage/cdn/v1.0/").and_then(scope) {
+            return to(Operation::Usage, Some(scope), get);
+        }
         if let Some(scope) = whole.strip_prefix("/invalidations/v1.0/").and_then(scope) {
             let post = method == Method::POST;
             let operation = if post { Operation::Invalidate } else { Operation::Invalidations };
@@ -159,6 +162,7 @@ mod tests {
         assert_eq!(of("/accessGroups/v1.0/"), (Operation::AccessGroups, None));
         let services = of("/services/cdn/v1.0/12345/");
         assert_eq!(services, (Operation::Services, scope("12345", None, None)));
+        assert_eq!(of("/usage/cdn/v1.0/1/S"), (Operation::Usage, scope("1", Some("S"), None)));
         let list = (Operation::Invalidations, scope("1", Some("S"), Some("*.x")));
         assert_eq!(of("/invalidations/v1.0/1/S/*.x"), list);
         assert_eq!(of("/invalidations/v1.0/1/S/%2A%2Ex/"), list);
@@ -176,7 +180,8 @@ mod tests {
             "/services/cdn/v1.0/%zz",
             "/services/cdn/v1.0/%ff",
             "/services/cdn/v1.0/%2",
-            "/usage/cdn/v1.0/1",
+            "/usage/cdn/v1.0",
+            "/usage/cdn/v1.0/1/S/n/x",
         ] {
             assert_eq!(of(path).0, Operation::Unknown, "{path}");
         }

@@ -24,7 +24,7 @@ use crate::reply::{JSON, Reply, XML};
 
 impl Level3 {
     /// The answer, or why there is none.
-    pub(super) fn dispatch(&self, mut visit: Visit<'_, '_>) -> Result<Reply, Refused> {
+    pub(super) fn dispatch(&self, mut visit: Visit<'_>) -> Result<Reply, Refused> {
         let call = visit.call;
         if call.route.operation == Operation::Unknown {
             return Err(Refused::new(StatusCode::NOT_FOUND, "There is no such resource"));
@@ -41,6 +41,10 @@ impl Level3 {
             Operation::Services => {
                 let selection = self.select(key, call, false)?;
                 Ok(xml_reply(answers::services_xml(&selection, &correlation)))
+            }
+            Operation::Usage => {
+                let selection = self.select(key, call, true)?;
+                self.usage(&selection, &call.query, &correlation)
             }
             Operation::Invalidate => {
                 let selection = self.select(key, call, true)?;
@@ -113,12 +117,7 @@ impl Level3 {
         })
     }
 
-    fn invalidate(
-        &self,
-        key: &Key,
-        selection: &Selection<'_>,
-        visit: &mut Visit<'_, '_>,
-    ) -> Result<Registered, Refused> {
+    fn invalidate(&self, key: &Key, selection: &Selection<'_>, visit: &mut Visit<'_>) -> Result<Registered, Refused> {
         let bad = |message| Refused::new(StatusCode::BAD_REQUEST, message);
         order::check_query(&visit.call.query).map_err(bad)?;
         let paths = match visit.paths {
@@ -169,7 +168,7 @@ impl Level3 {
 
 /// The form of the answer: JSON exists for access groups and invalidations only.
 fn accepted(call: &Call) -> Result<Format, Refused> {
-    let xml_only = matches!(call.route.operation, Operation::Key | Operation::Services);
+    let xml_only = matches!(call.route.operation, Operation::Key | Operation::Services | Operation::Usage);
     call.format
         .filter(|format| *format == Format::Xml || !xml_only)
         .ok_or_else(|| Refused::new(StatusCode::NOT_ACCEPTABLE, "The Accept header is not acceptable"))

@@ -1,9 +1,9 @@
 //! The Level 3 Media Portal API, version 1.0, as its help pages describe it.
 //!
 //! A request passes, in this order: the record of requests, the fault rules, the path (404) and method (405), the
-//! signature (403), the Accept header (406), the key's access group (403), service and property (404), and for an
-//! invalidation its query and body (400). Every refusal has an XML body `<error><message>`, or `{"error":{"message"}}`
-//! for a request that accepts JSON.
+//! signature (403), the Accept header (406), the key's access group (403), service and property (404), for usage and
+//! invalidations the query and the body (400), and for usage whether there is any (404). Every refusal has an XML body
+//! `<error><message>`, or `{"error":{"message"}}` for a request that accepts JSON.
 //!
 //! The simulator's server calls this for every path that is not a control endpoint.
 
@@ -14,6 +14,7 @@ mod invalidations;
 mod order;
 mod signature;
 mod tree;
+mod usage;
 mod xml;
 
 use std::collections::HashMap;
@@ -30,7 +31,7 @@ use self::call::{Call, Format, Refused};
 use self::invalidations::Invalidations;
 use self::tree::Tree;
 use self::xml::Xml;
-use crate::config::{Config, EmptyList, KeyConfig};
+use crate::config::{Config, DateTo, EmptyList, KeyConfig};
 use crate::faults::{FaultKind, FaultRule};
 use crate::operation::Operation;
 use crate::record::{InFlight, RequestEntry};
@@ -51,18 +52,28 @@ pub(crate) struct Level3 {
     tree: Tree,
     keys: HashMap<String, Key>,
     empty_list: EmptyList,
+    usage_cities: usize,
+    usage_date_to: DateTo,
     invalidations: Mutex<Invalidations>,
     correlations: AtomicU64,
 }
 
 /// What one request works with on its way through the endpoints.
-struct Visit<'v, 'r> {
+struct Visit<'v> {
     call: &'v Call,
     /// The paths of the body, or why it cannot be read.
     paths: &'v Result<Arc<[String]>, Refused>,
     /// Lists answer as if nothing were registered.
     forgetful: bool,
-    flight: &'v mut InFlight<'r>,
+    flight: &'v mut InFlight,
+}
+
+/// What goes out to the client.
+enum Outgoing {
+    /// The answer as it is meant.
+    Meant(Reply),
+    /// What a fault made of it.
+    Spoiled(Response),
 }
 
 impl Level3 {
@@ -73,6 +84,8 @@ impl Level3 {
             stage,
             keys: config.keys.iter().map(|config| (config.id.clone(), key(config))).collect(),
             empty_list: config.empty_list,
+            usage_cities: config.usage_cities,
+            usage_date_to: config.usage_date_to,
             invalidations: Mutex::new(Invalidations::new(tree.property_count(), config.invalidation_seconds)),
             correlations: AtomicU64::new(0),
             tree,
@@ -102,37 +115,44 @@ impl Level3 {
             forgetful: fault.as_ref().is_some_and(|fault| fault.kind == FaultKind::Forget),
             flight: &mut flight,
         };
-        let response = match &fault {
-            None => self.reply(visit).into_response(),
+        let outgoing = match &fault {
+            None => Outgoing::Meant(self.reply(visit)),
             Some(fault) => self.reply_with_fault(fault, visit).await,
         };
-        flight.finish(response.status().as_u16());
-        response
+        match outgoing {
+            Outgoing::Meant(reply) => reply.into_recorded_response(flight),
+            Outgoing::Spoiled(response) => {
+                flight.finish(response.status().as_u16());
+                response
+            }
+        }
     }
 
-    async fn reply_with_fault(&self, fault: &FaultRule, visit: Visit<'_, '_>) -> Response {
+    async fn reply_with_fault(&self, fault: &FaultRule, visit: Visit<'_>) -> Outgoing {
         let call = visit.call;
         let error = |status, message: &str| error(call, status, message);
         if fault.after_effect {
-            let reply = self.reply(visit);
+            let mut reply = self.reply(visit);
             tokio::time::sleep(fault.delay()).await;
-            return spoiled(fault, Some(&reply), error).unwrap_or_else(|| reply.into_response());
+            let response = spoiled(fault, Some(&mut reply), error);
+            return response.map_or(Outgoing::Meant(reply), Outgoing::Spoiled);
         }
         tokio::time::sleep(fault.delay()).await;
         // Only reading may be done for an answer that is spoiled anyway: the real half of it makes the better cut.
         let harmless = call.route.operation != Operation::Invalidate;
         let may_read = fault.kind == FaultKind::Cut && harmless;
         if may_read {
-            let reply = self.reply(visit);
-            return spoiled(fault, Some(&reply), error).unwrap_or_else(|| reply.into_response());
+            let mut reply = self.reply(visit);
+            let response = spoiled(fault, Some(&mut reply), error);
+            return response.map_or(Outgoing::Meant(reply), Outgoing::Spoiled);
         }
         match spoiled(fault, None, error) {
-            Some(response) => response,
-            None => self.reply(visit).into_response(),
+            Some(response) => Outgoing::Spoiled(response),
+            None => Outgoing::Meant(self.reply(visit)),
         }
     }
 
-    fn reply(&self, visit: Visit<'_, '_>) -> Reply {
+    fn reply(&self, visit: Visit<'_>) -> Reply {
         let call = visit.call;
         self.dispatch(visit).unwrap_or_else(|refused| error(call, refused.status, &refused.message))
     }

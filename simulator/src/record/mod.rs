@@ -1,8 +1,8 @@
 //! The record of all requests: what was asked, how it was answered, and how many were in progress.
 //!
 //! Memory is bounded: at most `record_limit` entries and 256 MiB of request text are kept, the oldest go first. Counts
-//! and peaks go on over what was dropped. An entry gets its number when its answer is ready, so numbers only grow and a
-//! reader who passes the last `next` misses nothing.
+//! and peaks go on over what was dropped. An entry gets its number when its answer is ready, with all of its body made,
+//! so numbers only grow and a reader who passes the last `next` misses nothing.
 //!
 //! Written by the simulated servers through [`Recorder::begin`], read through the control endpoints.
 
@@ -34,12 +34,12 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, inner: Mutex::new(Inner::default()) }
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, inner: Mutex::new(Inner::default()) })
     }
 
     /// Counts a request as in progress until the guard is finished or dropped.
-    pub(crate) fn begin(&self, mut entry: RequestEntry) -> InFlight<'_> {
+    pub(crate) fn begin(self: &Arc<Self>, mut entry: RequestEntry) -> InFlight {
         let mut inner = locked(&self.inner);
         entry.concurrent = if entry.operation.is_edge() {
             inner.edge_in_progress += 1;
@@ -52,7 +52,8 @@ impl Recorder {
             inner.totals.peak_concurrency = inner.totals.peak_concurrency.max(now);
             now
         };
-        InFlight { recorder: self, entry: Some(entry) }
+        drop(inner);
+        InFlight { recorder: Arc::clone(self), entry: Some(entry) }
     }
 
     fn end(&self, mut entry: RequestEntry) {
@@ -115,12 +116,13 @@ impl Recorder {
 }
 
 /// A request in progress. Dropped unfinished (a stop, a panic), it is recorded without a status.
-pub(crate) struct InFlight<'r> {
-    recorder: &'r Recorder,
+/// It owns its way to the record, because a body that is made while it is sent outlives the call that answered.
+pub(crate) struct InFlight {
+    recorder: Arc<Recorder>,
     entry: Option<RequestEntry>,
 }
 
-impl InFlight<'_> {
+impl InFlight {
     /// Adds to what the record will say.
     pub(crate) fn note(&mut self, change: impl FnOnce(&mut RequestEntry)) {
         if let Some(entry) = &mut self.entry {
@@ -134,7 +136,7 @@ impl InFlight<'_> {
     }
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for InFlight {
     fn drop(&mut self) {
         if let Some(entry) = self.entry.take() {
             tracing::debug!(
@@ -158,7 +160,7 @@ mod tests {
         RequestEntry::new(operation, 1, "GET", "/p", "")
     }
 
-    fn invalidation(recorder: &Recorder, property: &str, paths: &[&str], registered: bool) {
+    fn invalidation(recorder: &Arc<Recorder>, property: &str, paths: &[&str], registered: bool) {
         let mut flight = recorder.begin(entry(Operation::Invalidate));
         flight.note(|entry| {
             entry.property = Some(property.to_owned());

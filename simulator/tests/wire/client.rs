@@ -4,7 +4,7 @@
 //! `key`, `secret` and `accept` may be changed between requests; the keys are those of the demo data.
 //! No redirect is followed and no proxy used: an answer is what the simulator sent. Called by all tests.
 
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -22,6 +22,16 @@ pub(crate) struct Wire {
     pub(crate) key: &'static str,
     pub(crate) secret: &'static str,
     pub(crate) accept: &'static str,
+    /// What requests are dated by.
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+struct Still(DateTime<Utc>);
+
+impl Clock for Still {
+    fn now(&self) -> DateTime<Utc> {
+        self.0
+    }
 }
 
 /// An answer, read to its end.
@@ -65,7 +75,21 @@ impl Wire {
     }
 
     pub(crate) fn on(simulator: Simulator) -> Self {
-        Self { simulator, http: http(), key: "279000001", secret: "EXAMPLEsecret0123456", accept: "text/xml" }
+        Self {
+            simulator,
+            http: http(),
+            key: "279000001",
+            secret: "EXAMPLEsecret0123456",
+            accept: "text/xml",
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Simulator and client by a clock that stands still; only `advance` moves the vendor's time.
+    pub(crate) async fn at(config: Config, time: &str) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(Still(DateTime::parse_from_rfc3339(time).unwrap().to_utc()));
+        let simulator = overseas_simulator::start_with_clock(config, Arc::clone(&clock)).await;
+        Self { clock, ..Self::on(simulator.unwrap()) }
     }
 
     pub(crate) fn with_second_key(mut self) -> Self {
@@ -79,7 +103,7 @@ impl Wire {
 
     /// A signed request; `target` may have a query, which is not signed.
     pub(crate) fn request(&self, verb: &str, target: &str, content_type: &str) -> reqwest::RequestBuilder {
-        let date = rfc1123(SystemClock.now());
+        let date = rfc1123(self.clock.now());
         let path = target.split('?').next().unwrap();
         let signature = sign(self.secret, &format!("{date}\n{path}\n{content_type}\n{verb}\n"));
         let method = reqwest::Method::from_bytes(verb.as_bytes()).unwrap();

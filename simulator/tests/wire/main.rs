@@ -14,3 +14,5 @@ mod invalidations;
 mod signatures;
 mod start;
 mod tree;
+mod usage;
+mod usage_controls;

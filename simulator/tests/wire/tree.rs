@@ -95,7 +95,7 @@ async fn names_are_escaped() {
 #[tokio::test]
 async fn other_paths_get_404_and_other_methods_405() {
     let wire = Wire::start().await;
-    for path in ["/", "/key/v2.0", "/usage/cdn/v1.0/12345", "/services/cdn/v1.0", "/services/cdn/v1.0/1/2/3/4"] {
+    for path in ["/", "/key/v2.0", "/usage/cdn/v1.0", "/services/cdn/v1.0", "/services/cdn/v1.0/1/2/3/4"] {
         assert_eq!(wire.get(path).await.status, 404, "{path}");
     }
     assert_eq!(wire.post("/key/v1.0", &["/a"]).await.status, 405);
