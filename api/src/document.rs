@@ -9,7 +9,7 @@ mod shapes;
 
 use crate::routes::{
     accounts::Accounts, audit::Audit, cdns::Cdns, mappings::Mappings, operations::Operations, purge::Purge,
-    sessions::Sessions,
+    sessions::Sessions, statistics::Statistics,
 };
 use poem::endpoint::make_sync;
 use poem::{Endpoint, IntoEndpoint, Response};
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// All handlers.
-type Api = (Sessions, Purge, Mappings, Cdns, Accounts, Audit, Operations);
+type Api = (Sessions, Purge, Statistics, Mappings, Cdns, Accounts, Audit, Operations);
 
 const DESCRIPTION: &str = "One API for every CDN that a company buys: refresh (purge) and preload URLs, follow the tasks, \
 see who is mapped to what. Parameters may stand in the query string, a JSON body or a form, on every method; where a name \
@@ -28,7 +28,7 @@ parameters are ignored, and a trailing slash changes nothing. Success is HTTP 20
 and `{\"err\", \"message\", \"request_id\"}`. Callers from trusted networks need no credential and count as staff.";
 
 fn api() -> Api {
-    (Sessions, Purge, Mappings, Cdns, Accounts, Audit, Operations)
+    (Sessions, Purge, Statistics, Mappings, Cdns, Accounts, Audit, Operations)
 }
 
 fn open_api() -> OpenApiService<Api, ()> {
@@ -135,7 +135,9 @@ fn move_to_query(operation: &mut Value, schemas: &Value) {
             parameter["description"] = description;
         }
         if let Some(example) = schema["example"].get(name) {
-            parameter["example"] = example.clone();
+            // A list of one is written as the one.
+            parameter["example"] =
+                example.as_array().filter(|items| items.len() == 1).map_or(example, |items| &items[0]).clone();
         }
         parameter["schema"] = property;
         parameters.push(parameter);

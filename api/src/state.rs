@@ -7,6 +7,7 @@
 
 use crate::error::ApiError;
 use crate::memory::{Memory, Place};
+use crate::routes::statistics::{self, Question};
 use crate::turns::Turns;
 use bytes::Bytes;
 use futures::FutureExt;
@@ -60,6 +61,7 @@ pub struct State {
     places: Batcher<Place, Places>,
     orders: Batcher<TaskOrder, Result<(), DbError>>,
     lists: Coalescer<(Scope, TaskFilter), Result<Bytes, ApiError>>,
+    statistics: Coalescer<Question, Result<Bytes, ApiError>>,
 }
 
 impl State {
@@ -79,6 +81,7 @@ impl State {
             places: place_batcher(&db),
             orders: order_batcher(&db),
             lists: list_coalescer(&db, config.time_zone),
+            statistics: statistics_coalescer(&db),
             task_ids: TaskIds::default(),
             metrics: None,
             limiter: open_limiter(&config, &clock),
@@ -157,6 +160,14 @@ impl State {
     pub async fn task_list(&self, scope: Scope, filter: TaskFilter) -> Result<Bytes, ApiError> {
         self.lists.ask((scope, filter)).await?
     }
+
+    /// The serialised answer to a question about usage.
+    ///
+    /// # Errors
+    /// 404 for a domain that the caller may not see; [`ApiError::Unavailable`] when the database cannot be asked.
+    pub async fn statistics(&self, question: Question) -> Result<Bytes, ApiError> {
+        self.statistics.ask(question).await?
+    }
 }
 
 /// The address was checked when the queue was opened, so it can be read.
@@ -165,6 +176,14 @@ fn open_limiter(config: &Config, clock: &Clock) -> Option<RateLimiter> {
     let limit = Limit { burst: settings.burst, per_second: settings.per_second };
     let opened = RateLimiter::open(&config.queue.url, &config.queue.prefix, limit, clock.clone());
     opened.inspect_err(|error| tracing::error!(%error, "there is no rate limit")).ok().filter(|_| settings.enabled)
+}
+
+fn statistics_coalescer(db: &Database) -> Coalescer<Question, Result<Bytes, ApiError>> {
+    let db = db.clone();
+    Coalescer::new(move |question: Question| {
+        let db = db.clone();
+        async move { statistics::answer(&db, &question).await }.boxed()
+    })
 }
 
 fn epoch_coalescer(db: &Database) -> Coalescer<(), Result<i64, DbError>> {

@@ -51,6 +51,13 @@ enum Command {
     SyncAg,
     /// Read the services and properties of all accounts from the vendors
     SyncService,
+    /// Read a range of usage from the vendors again
+    SyncUsage(commands::usage::SyncOptions),
+    /// Stored usage
+    Usage {
+        #[command(subcommand)]
+        action: commands::usage::Action,
+    },
     /// Run the simulator of the vendors alone
     Simulate(commands::simulate::Options),
     /// Write the OpenAPI document to standard output
@@ -92,6 +99,8 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Token { action } => commands::token::run(&wire::config(file)?, action).await?,
         Command::SyncAg => commands::sync::run(&wire::config(file)?, commands::sync::Part::Groups).await?,
         Command::SyncService => commands::sync::run(&wire::config(file)?, commands::sync::Part::Services).await?,
+        Command::SyncUsage(options) => commands::usage::sync(&wire::config(file)?, options).await?,
+        Command::Usage { action } => commands::usage::run(&wire::config(file)?, action).await?,
         Command::Simulate(options) => commands::simulate::run(options).await?,
         Command::Openapi => commands::openapi::run(),
         Command::Doctor => return commands::doctor::run(&wire::config(file)?).await,

@@ -12,6 +12,7 @@ mod m20261123_000002_catalogue;
 mod m20261123_000003_tasks;
 mod m20261123_000004_operations;
 mod m20261123_000005_api_tokens;
+mod m20261123_000006_usage;
 mod table;
 
 /// All steps, oldest first.
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000003_tasks::Migration),
             Box::new(m20261123_000004_operations::Migration),
             Box::new(m20261123_000005_api_tokens::Migration),
+            Box::new(m20261123_000006_usage::Migration),
         ]
     }
 }

@@ -44,6 +44,11 @@ pub(crate) fn long_text(name: &'static str) -> ColumnDef {
     ColumnDef::new(Alias::new(name)).custom("MEDIUMTEXT").not_null().to_owned()
 }
 
+/// Bytes, at most 65,535 of them.
+pub(crate) fn blob(name: &'static str) -> ColumnDef {
+    ColumnDef::new(Alias::new(name)).blob().not_null().to_owned()
+}
+
 /// 32 bytes: a SHA-256.
 pub(crate) fn digest(name: &'static str) -> ColumnDef {
     ColumnDef::new(Alias::new(name)).binary_len(32).not_null().to_owned()

@@ -5,6 +5,7 @@
 //! that dies in the middle costs one period. Called by the worker's start.
 
 use crate::context::Context;
+use crate::jobs::usage::{self, Recent};
 use crate::jobs::{housekeeping, sync};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -23,21 +24,54 @@ type Job = fn(Arc<Context>) -> BoxFuture<'static, Result<String, String>>;
 struct Entry {
     name: &'static str,
     every: i64,
+    /// How far into its period it runs.
+    offset: i64,
     /// Whether every start of a worker runs it, unless that just happened.
     at_start: bool,
     job: Job,
 }
 
-const TIMETABLE: [Entry; 4] = [
+const TIMETABLE: [Entry; 8] = [
     Entry {
         name: "sync-catalogue",
         every: 30 * MINUTE,
+        offset: 0,
         at_start: true,
         job: |context| sync_catalogue(context).boxed(),
     },
-    Entry { name: "housekeeping", every: HOUR, at_start: false, job: |context| sweep(context).boxed() },
-    Entry { name: "tidy", every: MINUTE, at_start: false, job: |context| tidy(context).boxed() },
-    Entry { name: "measure", every: 15 * SECOND, at_start: false, job: |context| measure(context).boxed() },
+    // Ten minutes past, when the vendor has closed the hour.
+    Entry {
+        name: "usage-4-hours",
+        every: HOUR,
+        offset: 10 * MINUTE,
+        at_start: false,
+        job: |context| collect(context, Recent::Hours4).boxed(),
+    },
+    Entry {
+        name: "usage-12-hours",
+        every: 8 * HOUR,
+        offset: 20 * MINUTE,
+        at_start: false,
+        job: |context| collect(context, Recent::Hours12).boxed(),
+    },
+    // When yesterday is complete at a vendor that is four hours late.
+    Entry {
+        name: "usage-3-days",
+        every: 24 * HOUR,
+        offset: 5 * HOUR,
+        at_start: false,
+        job: |context| collect(context, Recent::Days3).boxed(),
+    },
+    Entry {
+        name: "usage-backfill",
+        every: 10 * MINUTE,
+        offset: MINUTE,
+        at_start: true,
+        job: |context| backfill(context).boxed(),
+    },
+    Entry { name: "housekeeping", every: HOUR, offset: 0, at_start: false, job: |context| sweep(context).boxed() },
+    Entry { name: "tidy", every: MINUTE, offset: 0, at_start: false, job: |context| tidy(context).boxed() },
+    Entry { name: "measure", every: 15 * SECOND, offset: 0, at_start: false, job: |context| measure(context).boxed() },
 ];
 
 /// Starts of several workers within this time share one run.
@@ -66,6 +100,26 @@ async fn sync_catalogue(context: Arc<Context>) -> Result<String, String> {
     if failed { Err(said) } else { Ok(said) }
 }
 
+async fn collect(context: Arc<Context>, recent: Recent) -> Result<String, String> {
+    let mut said = Vec::new();
+    for account in &context.accounts {
+        let run = usage::recent(&context, account, recent).await.map_err(|error| error.to_string())?;
+        said.push(format!("{}: {} windows read, {} failed", account.name, run.windows, run.failed));
+    }
+    Ok(said.join("; "))
+}
+
+async fn backfill(context: Arc<Context>) -> Result<String, String> {
+    let mut said = Vec::new();
+    for account in &context.accounts {
+        let run = usage::backfill(&context, account).await.map_err(|error| error.to_string())?;
+        if run != usage::UsageRun::default() {
+            said.push(format!("{}: {} windows read, {} failed", account.name, run.windows, run.failed));
+        }
+    }
+    Ok(said.join("; "))
+}
+
 async fn sweep(context: Arc<Context>) -> Result<String, String> {
     housekeeping::sweep(&context).await.map_err(|error| error.to_string())
 }
@@ -92,7 +146,7 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
         }
         for entry in &TIMETABLE {
             let now = context.clock.now();
-            let period = now.div_euclid(entry.every);
+            let period = (now - entry.offset).div_euclid(entry.every);
             let at_start = starting && entry.at_start;
             let is_new = seen.get(entry.name) != Some(&period);
             let busy = running.get(entry.name).is_some_and(|job| !job.is_finished());

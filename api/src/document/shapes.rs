@@ -68,6 +68,11 @@ fn seconds() -> Value {
     json!({"type": "integer", "format": "int64"})
 }
 
+/// Unix seconds of a time that people write four digits of a year for.
+fn time() -> Value {
+    json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": 253_402_300_799_i64})
+}
+
 fn url() -> Value {
     json!({"type": "string", "minLength": 1, "pattern": format!("^{URL}(\\|{URL})*$")})
 }
@@ -125,6 +130,13 @@ fn parameters() -> Vec<(&'static str, &'static str, Value)> {
         ("ListIn", "login_email", email()),
         ("ListIn", "limit", page(1000)),
         ("ListIn", "state", json!({"type": "string", "enum": ["queued", "running", "done", "failed", "expired"]})),
+        ("SeriesIn", "domain", many(&domain(), 0)),
+        ("SeriesIn", "startTime", time()),
+        ("SeriesIn", "endTime", time()),
+        ("SeriesIn", "interval", json!({"type": "integer", "enum": [300, 3600, 86400], "default": 300})),
+        ("AreaIn", "domain", many(&domain(), 0)),
+        ("AreaIn", "startTime", time()),
+        ("AreaIn", "endTime", time()),
         ("AuditIn", "limit", page(1000)),
         ("AuditIn", "before", seconds()),
         ("AuditIn", "since", seconds()),
@@ -133,7 +145,9 @@ fn parameters() -> Vec<(&'static str, &'static str, Value)> {
 }
 
 /// The parameters that have to be there.
-const REQUIRED: [(&str, &[&str]); 9] = [
+const REQUIRED: [(&str, &[&str]); 11] = [
+    ("SeriesIn", &["startTime", "endTime"]),
+    ("AreaIn", &["startTime", "endTime"]),
     ("LoginIn", &["login_email", "password"]),
     ("NewUserIn", &["login_email", "password"]),
     ("CompanyIn", &["company_name", "owner_name", "owner_email"]),

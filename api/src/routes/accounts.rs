@@ -132,6 +132,9 @@ impl Accounts {
         let password = params.0.password.ok_or_else(|| ApiError::missing("password"))?;
         check_password(&password, state.config.auth.min_password_length)?;
         if !account::is_ops_account(&state.db, &email).await? {
+            if account::find_user(&state.db, &email).await?.is_some() {
+                return Err(ApiError::Conflict(format!("login_email: the user {email} exists already")));
+            }
             return Err(ApiError::wrong(
                 "login_email",
                 format!(

@@ -11,6 +11,7 @@ pub mod mappings;
 pub mod operations;
 pub mod purge;
 pub mod sessions;
+pub mod statistics;
 
 use chrono::{DateTime, TimeZone};
 use chrono_tz::Tz;
@@ -23,6 +24,8 @@ pub enum Group {
     Session,
     /// Refresh and preload URLs, and follow the tasks.
     Tasks,
+    /// Bandwidth and traffic, by time and by city.
+    Statistics,
     /// Which user may act on which domain, at which CDN.
     Mapping,
     /// Companies, their accounts and users; staff only.

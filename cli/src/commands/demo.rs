@@ -111,6 +111,8 @@ fn greeting(config: &Config, address: SocketAddr, simulator: Option<&Simulator>)
         let names: Vec<&str> = config.cdn.keys().map(String::as_str).collect();
         return format!("{head}  CDNs                 {}\n", names.join(", "));
     };
+    let now = Clock::system().now_seconds();
+    let yesterday = now - 86_400;
     let (vendor, (staff, staff_password), (user, password)) = (simulator.vendor_url(), ADMIN, USER);
     format!(
         "{head}  Simulated vendor     {vendor}  (no CDN is configured, so this is a demo)
@@ -126,6 +128,10 @@ Try, in another terminal:
   # bring a page to the edge before it is asked for
   curl -s {base}/level3/preload -d login_email={user} -d path=http://www.example.com/index.html
   curl -s '{base}/level3/preload_list?login_email={user}&limit=1'
+  # bandwidth of the last day, as far as the vendor has delivered
+  curl -s '{base}/level3/bandwidths?domain=cdn.example.com&interval=3600&summary=true&startTime={yesterday}&endTime={now}'
+  # traffic by city
+  curl -s '{base}/level3/fluxs/area?domain=cdn.example.com&startTime={yesterday}&endTime={now}'
   # what there is
   curl -s {base}/level3/domains
   # a token, as callers from elsewhere need it

@@ -10,7 +10,7 @@
 use crate::wire;
 use anyhow::Result;
 use overseas_shared::config::Config;
-use overseas_shared::db::{Database, catalogue, schema};
+use overseas_shared::db::{Database, catalogue, schema, usage};
 use overseas_shared::log_store::LogStore;
 use std::process::ExitCode;
 
@@ -59,6 +59,9 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode> {
             "note  cdn              none is configured; `overseas up` starts a simulator, a worker has nothing to do"
         );
     }
+    if let Ok(db) = db.as_ref().map_err(drop).and_then(|db| if usable { Ok(db) } else { Err(()) }) {
+        findings.note("cities", check_cities(db).await);
+    }
     let store = match LogStore::open(&config.logs.store) {
         Ok(store) => store.check().await.map(|()| config.logs.store.clone()).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
@@ -81,6 +84,15 @@ async fn check_database(db: Result<&Database, &anyhow::Error>) -> Result<String,
 async fn check_migrations(db: &Database) -> Result<String, String> {
     let state = schema::state(db).await.map_err(|error| error.to_string())?;
     state.advice().map_or_else(|| Ok("the schema is current".to_owned()), Err)
+}
+
+/// Not a failure: such a city is shown in English.
+async fn check_cities(db: &Database) -> Result<String, String> {
+    let unknown = usage::unknown_cities(db).await.map_err(|error| error.to_string())?;
+    match unknown.len() {
+        0 => Ok("all have Chinese names".to_owned()),
+        number => Ok(format!("{number} without a Chinese name: {}", unknown.join(", "))),
+    }
 }
 
 async fn check_queue(config: &Config) -> Result<String, String> {

@@ -16,4 +16,5 @@ pub(crate) mod superuser;
 pub(crate) mod sync;
 pub(crate) mod token;
 pub(crate) mod up;
+pub(crate) mod usage;
 pub(crate) mod user;

@@ -28,6 +28,7 @@ mod role_table;
 mod schema;
 mod sessions;
 mod start_refusals;
+mod statistics;
 mod submit;
 mod support;
 mod sync;

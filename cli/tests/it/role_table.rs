@@ -104,6 +104,14 @@ async fn tenant_rows(world: &World) -> Vec<Row> {
         rows.push(row("POST /level3/user_domains", data, domains.clone()));
         rows.push(row("PUT /level3/user_domains", data, domains));
     }
+    for (data, domain) in [("user's", "cdn.example.com"), ("other's", FOREIGN), ("nobody's", "missing.example.com")] {
+        for operation in
+            ["GET /level3/bandwidths", "GET /level3/fluxs", "GET /level3/bandwidths/area", "GET /level3/fluxs/area"]
+        {
+            let body = json!({"domain": domain, "startTime": 1_470_297_000, "endTime": 1_470_299_100});
+            rows.push(row(operation, data, body));
+        }
+    }
     for operation in ["POST /level3/user_domains", "PUT /level3/user_domains"] {
         let unknown = json!({"login_email": USER, "cdn": "acme", "domains": "cdn.example.com"});
         rows.push(row(operation, "user's, CDN nobody's", unknown));

@@ -9,7 +9,7 @@ mod settings;
 
 pub use settings::{
     AuthConfig, CdnConfig, Config, DatabaseConfig, HttpConfig, LogConfig, LogFormat, LogsConfig, QueueConfig,
-    RateLimitConfig, TasksConfig, WorkerConfig,
+    RateLimitConfig, TasksConfig, UsageConfig, WorkerConfig,
 };
 
 use std::path::{Path, PathBuf};
@@ -95,6 +95,12 @@ impl Config {
         }
         if !self.http.public_url.is_empty() && !self.http.public_url.starts_with("http") {
             return wrong("http.public_url", "expected http://.. or https://..");
+        }
+        if self.usage.keep_days < 93 || self.usage.keep_days_city < 93 {
+            return wrong(
+                "usage",
+                "keep_days and keep_days_city must be at least 93: that is the longest range of an answer",
+            );
         }
         if self.worker.lease_seconds < 3 {
             return wrong("worker.lease_seconds", "must be at least 3: a lease is renewed three times before it ends");

@@ -30,6 +30,8 @@ pub struct Config {
     pub worker: WorkerConfig,
     /// Tasks and what is kept of them.
     pub tasks: TasksConfig,
+    /// Statistics.
+    pub usage: UsageConfig,
     /// Access logs.
     pub logs: LogsConfig,
     /// What the processes themselves write.
@@ -48,6 +50,7 @@ impl Default for Config {
             auth: AuthConfig::default(),
             worker: WorkerConfig::default(),
             tasks: TasksConfig::default(),
+            usage: UsageConfig::default(),
             logs: LogsConfig::default(),
             log: LogConfig::default(),
             cdn: BTreeMap::new(),
@@ -245,6 +248,22 @@ pub struct TasksConfig {
 impl Default for TasksConfig {
     fn default() -> Self {
         Self { keep_days: 90, keep_audit_days: 400, give_up_hours: 72, preload_max_bytes: 10 * 1024 * 1024 * 1024 }
+    }
+}
+
+/// `[usage]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UsageConfig {
+    /// Days that bandwidth and traffic by time are kept.
+    pub keep_days: u32,
+    /// Days that bandwidth and traffic by city are kept.
+    pub keep_days_city: u32,
+}
+
+impl Default for UsageConfig {
+    fn default() -> Self {
+        Self { keep_days: 800, keep_days_city: 400 }
     }
 }
 

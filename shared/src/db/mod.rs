@@ -25,6 +25,7 @@ pub mod schema;
 pub mod session;
 pub mod submission;
 pub mod task;
+pub mod usage;
 
 /// How a query failed, by what the caller can do about it.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -3,7 +3,7 @@
 //! Scheduled; every step is idempotent and bounded, so that it never holds a lock for long.
 
 use crate::context::Context;
-use overseas_shared::db::{DbError, api_token, audit, idempotency, login, schedule, session, submission, task};
+use overseas_shared::db::{DbError, api_token, audit, idempotency, login, schedule, session, submission, task, usage};
 
 const DAY: i64 = 24 * 3_600_000;
 /// Days that an API token is still listed after it expired, so that its owner can find out why nothing works.
@@ -46,6 +46,16 @@ pub async fn sweep(context: &Context) -> Result<String, DbError> {
             break;
         }
     }
+    let (keep, keep_city) = (context.config.usage.keep_days, context.config.usage.keep_days_city);
+    let mut usage_days = (0, 0);
+    for _ in 0..BATCHES {
+        let (days, city_days) = usage::sweep(db, days(keep) / 1000, days(keep_city) / 1000, BATCH).await?;
+        usage_days = (usage_days.0 + days, usage_days.1 + city_days);
+        if days < BATCH && city_days < BATCH {
+            break;
+        }
+    }
+    tracing::debug!(days = usage_days.0, city_days = usage_days.1, "old usage was deleted");
     Ok(format!("deleted {tasks} tasks, {entries} audit rows, {sessions} sessions, {answers} kept answers"))
 }
 

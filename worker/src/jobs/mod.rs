@@ -1,6 +1,6 @@
 //! The jobs, one file each. What runs when stands in `schedule`; what wakes the others in `lib`.
 //!
-//! `submit`, `poll` and `fetch` are loops for each account; `sync` and `housekeeping` run by the timetable.
+//! `submit`, `poll` and `fetch` are loops for each account; `sync`, `usage` and `housekeeping` run by the timetable.
 //! `plan` and `edge` are no jobs: `submit` groups URLs by the one, `fetch` makes its requests with the other.
 //! Any of them may run twice or be killed at any line. Also called by `overseas sync-*`, and by tests,
 //! which drive the rounds by hand.
@@ -12,3 +12,4 @@ pub mod plan;
 pub mod poll;
 pub mod submit;
 pub mod sync;
+pub mod usage;

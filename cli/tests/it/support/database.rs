@@ -80,3 +80,16 @@ pub async fn text(url: &str, sql: &str) -> String {
     let sql = sqlx::AssertSqlSafe(sql.to_owned());
     sqlx::query_scalar::<_, Option<String>>(sql).fetch_one(&mut connection).await.unwrap().unwrap_or_default()
 }
+
+/// The plan of a query on MariaDB: for each table the kind of access, the index, and what else is said.
+pub async fn explain(url: &str, query: &str) -> std::collections::HashMap<String, (String, String, String)> {
+    use sqlx::Row;
+    let mut connection = sqlx::MySqlConnection::connect(url).await.unwrap();
+    let tables = sqlx::AssertSqlSafe("ANALYZE TABLE usage_day, usage_city_day".to_owned());
+    sqlx::query(tables).fetch_all(&mut connection).await.unwrap();
+    let sql = sqlx::AssertSqlSafe(format!("EXPLAIN {query}"));
+    let rows = sqlx::query(sql).fetch_all(&mut connection).await.unwrap();
+    let text =
+        |row: &sqlx::mysql::MySqlRow, name: &str| row.try_get::<Option<String>, _>(name).unwrap().unwrap_or_default();
+    rows.iter().map(|row| (text(row, "table"), (text(row, "type"), text(row, "key"), text(row, "Extra")))).collect()
+}
