@@ -152,7 +152,10 @@ on_both! {
     async fn another_users_task_answers_like_one_that_does_not_exist(world: World) {
         let task = &world.refresh("http://cdn.example.com/a").await[0];
         for id in [task.as_str(), "01K9ZC5T0M7Q4V8XJ2S6B3N1HD", "x"] {
-            let listed = world.get(&world.other_token, &format!("/level3/refresh_list?taskid={id}")).await.ok();
+            let path = format!("/level3/refresh_list?taskid={id}");
+            let message = world.get(&world.other_token, &path).await.failed(404);
+            assert_eq!(message, format!("taskid: other@example.com has no such refresh task: {id}"));
+            let listed = world.get(&world.other_token, &format!("{path}&state=queued")).await.ok();
             assert_eq!(listed, json!({"err": 0, "results": []}));
         }
         assert_eq!(&world.task("refresh", task).await["taskid"], task);

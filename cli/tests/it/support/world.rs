@@ -283,10 +283,10 @@ impl World {
         ids.map(|task| task["taskid"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// A task as the list shows it.
+    /// A task as the list shows it; null when there is none.
     pub async fn task(&self, kind: &str, id: &str) -> Value {
-        let list = self.get(&self.user_token, &format!("/level3/{kind}_list?taskid={id}")).await.ok();
-        list["results"][0].clone()
+        let reply = self.get(&self.user_token, &format!("/level3/{kind}_list?taskid={id}")).await;
+        if reply.status == 404 { Value::Null } else { reply.ok()["results"][0].clone() }
     }
 
     /// The paths that the vendor was asked to invalidate, sorted.
