@@ -174,6 +174,7 @@ fn answers() -> Vec<(&'static str, &'static str, Value)> {
         ("PurgeOut", "status", json!({"enum": ["success"]})),
         ("PurgeOut", "results", json!({"minItems": 1})),
         ("LoginCheckOut", "alive", json!({"enum": [0, 1]})),
+        ("SummaryOut", "latest", json!({"nullable": true})),
         ("DomainStateOut", "state", json!({"enum": ["Active", "Inactive", "Pending"]})),
     ]
 }

@@ -1,7 +1,7 @@
-//! Who may do what: every endpoint with no credential, a wrong one, a user's, staff's, and from a
-//! trusted network; with what is the caller's own, another's, and nobody's.
+//! Who is calling: where a credential may stand, what a refusal says, whose a row becomes that staff make, and
+//! which addresses are trusted.
 //!
-//! The table of requests is at the top; an endpoint that names a user belongs into it.
+//! Which status each endpoint has for each kind of caller is in `role_table`; here is what a status cannot say.
 
 use crate::support::http::{FORM, header, send};
 use crate::support::world::{OTHER, Reply, STAFF, USER};
@@ -10,27 +10,15 @@ use overseas_shared::config::Config;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-/// Requests that name a user: the method, the path, the body without `login_email`, and whether only staff may.
-fn requests() -> Vec<(&'static str, &'static str, Value, bool)> {
-    let url = json!({"path": "http://cdn.example.com/a"});
-    vec![
-        ("POST", "/level3/refresh", url.clone(), false),
-        ("POST", "/level3/preload", url, false),
+/// Some requests: the method, the path, the body without `login_email`, and whether only staff may.
+fn requests() -> [(&'static str, &'static str, Value, bool); 5] {
+    let domains = json!({"cdn": "level3", "domains": "cdn.example.com"});
+    [
+        ("POST", "/level3/refresh", json!({"path": "http://cdn.example.com/a"}), false),
         ("GET", "/level3/refresh_list", json!({}), false),
-        ("GET", "/level3/preload_list", json!({}), false),
-        ("GET", "/level3/domains", json!({}), false),
         ("GET", "/level3/user_domains", json!({}), false),
         ("GET", "/level3/user_cdns", json!({}), false),
-        ("POST", "/level3/user_cdns", json!({"cdns": "level3"}), true),
-        ("POST", "/level3/user_domains", json!({"cdn": "level3", "domains": "cdn.example.com"}), true),
-        ("PUT", "/level3/user_domains", json!({"cdn": "level3", "domains": "cdn.example.com"}), true),
-        ("POST", "/level3/user", json!({"password": "long enough"}), true),
-        (
-            "POST",
-            "/useful/create/company",
-            json!({"company_name": "A", "owner_name": "B", "owner_email": "c@example.com"}),
-            true,
-        ),
+        ("PUT", "/level3/user_domains", domains, true),
     ]
 }
 
@@ -51,17 +39,13 @@ fn trusting(networks: &'static str, proxies: &'static str) -> impl FnOnce(&mut C
 }
 
 on_both! {
-    async fn without_a_credential_everything_of_tenants_is_401(world: World) {
+    async fn a_refusal_without_a_credential_says_where_to_get_one(world: World) {
         for (method, path, body, _) in requests() {
-            for email in [None, Some(USER), Some("missing@example.com")] {
-                let (headers, reply) = send(request(&world, method, path, &body, email)).await;
-                let message = reply.failed(401);
-                assert!(message.contains("/level3/login"), "{method} {path}: {message}");
-                assert_eq!(header(&headers, "www-authenticate"), "Bearer");
-            }
+            let (headers, reply) = send(request(&world, method, path, &body, Some(USER))).await;
+            let message = reply.failed(401);
+            assert!(message.contains("/level3/login"), "{method} {path}: {message}");
+            assert_eq!(header(&headers, "www-authenticate"), "Bearer");
         }
-        assert_eq!(world.number("SELECT COUNT(*) FROM task").await, 0);
-        assert_eq!(world.number("SELECT COUNT(*) FROM company").await, 0);
     }
 
     async fn a_wrong_token_is_401(world: World) {
@@ -95,61 +79,21 @@ on_both! {
         send(basic.header("authorization", "Basic dXNlcjpwdw==")).await.1.ok();
     }
 
-    async fn a_user_acts_for_itself_only(world: World) {
-        for (method, path, body, staff_only) in requests().into_iter().filter(|(_, path, ..)| !path.ends_with("/domains")) {
+    async fn a_user_acts_for_itself_however_it_writes_its_address(world: World) {
+        for (method, path, body, staff_only) in requests() {
             for email in [OTHER, STAFF, "missing@example.com"] {
                 let reply = send(request(&world, method, path, &body, Some(email)).bearer_auth(&world.user_token)).await.1;
                 let message = reply.failed(403);
                 assert!(message.contains(if staff_only { "staff" } else { "login_email" }), "{method} {path}: {message}");
             }
-            if !staff_only {
-                for email in [None, Some(USER), Some(" USER@Example.com ")] {
-                    let own = request(&world, method, path, &body, email).bearer_auth(&world.user_token);
-                    send(own).await.1.ok();
-                }
+            for email in [None, Some(USER), Some(" USER@Example.com ")].into_iter().filter(|_| !staff_only) {
+                send(request(&world, method, path, &body, email).bearer_auth(&world.user_token)).await.1.ok();
             }
         }
         assert_eq!(world.number("SELECT COUNT(DISTINCT user_id) FROM task").await, 1);
-        assert_eq!(world.number("SELECT COUNT(DISTINCT user_id) FROM user_domain").await, 1);
     }
 
-    async fn what_only_staff_may_do_changes_nothing_for_a_user(world: World) {
-        let counts = async || {
-            let mut counts = Vec::new();
-            for table in ["user", "company", "ops_account", "user_cdn", "user_domain", "audit"] {
-                counts.push(world.number(&format!("SELECT COUNT(*) FROM `{table}`")).await);
-            }
-            counts
-        };
-        let before = counts().await;
-        for (method, path, body, staff_only) in requests() {
-            if staff_only {
-                let reply = send(request(&world, method, path, &body, Some(USER)).bearer_auth(&world.user_token)).await.1;
-                assert!(reply.failed(403).contains("staff"), "{method} {path}");
-            }
-        }
-        assert_eq!(counts().await, before);
-    }
-
-    async fn another_users_domain_answers_like_one_that_does_not_exist(world: World) {
-        world.map(OTHER, &["www.example.com"]).await;
-        let theirs = "cdn.example.com";
-        let nowhere = "nowhere.example.com";
-        for path in ["/level3/refresh", "/level3/preload"] {
-            let ask = async |host: &str| {
-                let body = json!({"path": format!("http://{host}/a")});
-                let request = world.request("POST", path).bearer_auth(&world.other_token);
-                send(request.header("x-request-id", "same").json(&body)).await.1.body.to_string()
-            };
-            let foreign = ask(theirs).await;
-            assert!(foreign.contains("404"), "{foreign}");
-            assert_eq!(foreign.replace(theirs, nowhere), ask(nowhere).await);
-        }
-        let listed = world.get(&world.other_token, "/level3/domains").await.ok();
-        assert_eq!(listed["domains"], json!(["www.example.com"]));
-    }
-
-    async fn another_users_task_answers_like_one_that_does_not_exist(world: World) {
+    async fn a_task_that_is_not_the_callers_is_named_and_not_listed(world: World) {
         let task = &world.refresh("http://cdn.example.com/a").await[0];
         for id in [task.as_str(), "01K9ZC5T0M7Q4V8XJ2S6B3N1HD", "x"] {
             let path = format!("/level3/refresh_list?taskid={id}");
@@ -158,18 +102,13 @@ on_both! {
             let listed = world.get(&world.other_token, &format!("{path}&state=queued")).await.ok();
             assert_eq!(listed, json!({"err": 0, "results": []}));
         }
-        assert_eq!(&world.task("refresh", task).await["taskid"], task);
         // Nor is a refresh found among the preloads.
         assert_eq!(world.task("preload", task).await, Value::Null);
     }
 
-    async fn staff_act_for_anyone(world: World) {
-        for (method, path, body, _) in requests().into_iter().filter(|(_, path, ..)| *path != "/level3/user") {
-            let ask = request(&world, method, path, &body, Some(USER)).bearer_auth(&world.staff_token);
-            send(ask).await.1.ok();
-            if path.contains("domains") || path.contains("company") {
-                continue;
-            }
+    async fn what_staff_order_is_the_users_and_staff_are_in_the_audit_trail(world: World) {
+        for (method, path, body, _) in requests() {
+            send(request(&world, method, path, &body, Some(USER)).bearer_auth(&world.staff_token)).await.1.ok();
             let nobody = request(&world, method, path, &body, Some("missing@example.com"));
             let message = send(nobody.bearer_auth(&world.staff_token)).await.1.failed(404);
             assert!(message.contains("missing@example.com"), "{message}");
@@ -184,7 +123,7 @@ on_both! {
 #[tokio::test]
 async fn a_trusted_network_counts_as_staff() {
     let world = World::with(Kind::Sqlite, trusting("127.0.0.0/8", ""), |_| {}).await;
-    for (method, path, body, _) in requests().into_iter().filter(|(_, path, ..)| *path != "/level3/user") {
+    for (method, path, body, _) in requests() {
         send(request(&world, method, path, &body, Some(USER))).await.1.ok();
     }
     let message = send(request(&world, "GET", "/level3/refresh_list", &json!({}), None)).await.1.failed(400);
