@@ -33,4 +33,5 @@ mod submit;
 mod support;
 mod sync;
 mod task_lists;
+mod usage_collecting;
 mod watch;
