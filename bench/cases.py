@@ -1,5 +1,6 @@
 """The cases. Each gets the run, and gives what goes into the JSON under its name; `line` in it is what is printed."""
 import random, statistics, time
+import usage
 from client import Client, post_tasks, refresh_body, wait_for, wrk
 from machine import Failed, Noise, Sampler, cpu_seconds, is_flat, memory_mb
 from stack import DOMAINS, USER, Installation, Sqlite
@@ -168,6 +169,29 @@ def refresh_2urls(run):
         raise Failed(f"{result['requests']} answers, but only {written} rows")
     run.production().database.clean()
     return result
+
+
+# -- statistics -----------------------------------------------------------------------------------------------------
+
+def statistics_load(run, path):
+    usage.seed(run.production())
+    return load(run, path)
+
+
+def bandwidths_1dom_1d(run):
+    return statistics_load(run, f"/level3/bandwidths?{usage.one_day(1)}")
+
+
+def bandwidths_10dom_30d(run):
+    return statistics_load(run, f"/level3/bandwidths?{usage.all_days(10)}")
+
+
+def area_10dom_1d(run):
+    return statistics_load(run, f"/level3/fluxs/area?{usage.one_day(10)}")
+
+
+def area_10dom_30d(run):
+    return statistics_load(run, f"/level3/fluxs/area?{usage.all_days(10)}")
 
 
 # -- many URLs at once ----------------------------------------------------------------------------------------------
@@ -424,5 +448,7 @@ def handover(run, ours):
 
 # In the order in which they run.
 CASES = [
-    healthz, refresh_list_1k, refresh_list_100k, refresh_list_distinct, refresh_2urls, post_1000_urls, drain_5000,
+    healthz, refresh_list_1k, refresh_list_100k, refresh_list_distinct, refresh_2urls,
+    bandwidths_1dom_1d,
+    bandwidths_10dom_30d, area_10dom_1d, area_10dom_30d, post_1000_urls, drain_5000,
     drain_100k, drain_100k_embedded, idle_memory, handover_latency, handover_latency_embedded]
