@@ -3,7 +3,7 @@ import random, statistics, time
 import usage
 from client import Client, post_tasks, refresh_body, wait_for, wrk
 from machine import Failed, Noise, Sampler, cpu_seconds, is_flat, memory_mb
-from stack import DOMAINS, USER, Installation, Sqlite
+from stack import DOMAINS, USER, Installation, Sqlite, Vendor
 
 WARM_UP = 3
 # Pairs of runs when another server is measured too.
@@ -192,6 +192,45 @@ def area_10dom_1d(run):
 
 def area_10dom_30d(run):
     return statistics_load(run, f"/level3/fluxs/area?{usage.all_days(10)}")
+
+
+def collect_1000(run):
+    """One UTC day of 1,000 properties with 20 cities each, read from the vendor and written, by `sync-usage`."""
+    count = run.scaled(1000, 60)
+    servers, database = run.servers, run.servers.mariadb()
+    database.sql("CREATE DATABASE IF NOT EXISTS collect CHARACTER SET utf8mb4; "
+                 "GRANT ALL ON collect.* TO overseas@localhost; GRANT ALL ON collect.* TO overseas@'127.0.0.1'", database="")
+    vendor = Vendor(servers, "collect-vendor", [f"p{n}.example.com" for n in range(count)])
+    ours = Installation(servers, "collect", database, "memory")
+    ours.settings["OVERSEAS__DATABASE__URL"] = database.url.rsplit("/", 1)[0] + "/collect"
+    ours.settings["OVERSEAS__CDN__LEVEL3__BASE_URL"] = vendor.base
+    for words in (["migrate", "up"], ["sync-ag"], ["sync-service"]):
+        ours.command(*words)
+    number = lambda query: int(database.sql(query, database="collect"))
+    waits = lambda: int(database.sql("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_waits'").split()[1])
+    before, began = waits(), time.monotonic()
+    pid, wait = ours.spawn("sync-usage", "--from", "2026-11-10", "--to", "2026-11-11")
+    with Sampler({"command": pid}, every=0.1) as sampler:
+        code = wait()
+    took = time.monotonic() - began
+    if code != 0:
+        raise Failed(f"sync-usage ended with {code}")
+    days, city_days = number("SELECT COUNT(*) FROM usage_day"), number("SELECT COUNT(*) FROM usage_city_day")
+    if (days, city_days) != (count, 20 * count):
+        raise Failed(f"{days} days and {city_days} of cities for {count} properties")
+    database.sql("ANALYZE TABLE usage_day, usage_city_day", database="collect")
+    stored = number("SELECT SUM(data_length + index_length) FROM information_schema.tables WHERE table_schema = 'collect' "
+                    "AND table_name IN ('usage_day', 'usage_city_day')")
+    packed = number("SELECT (SELECT SUM(LENGTH(bytes) + LENGTH(requests)) FROM usage_day) "
+                    "+ (SELECT SUM(LENGTH(bytes) + LENGTH(requests)) FROM usage_city_day)")
+    servers.stop("collect-vendor")
+    peak = max((value for _, value in sampler.curves["command"]), default=0)
+    result = {"properties": count, "seconds": round(took, 2), "per_second": round(count / took, 1), "peak_rss_mb": peak,
+              "row_lock_waits": waits() - before, "bytes_stored": stored, "bytes_packed": packed,
+              "mb_a_property_and_year": round(stored * 365 / count / 1e6, 1)}
+    result["line"] = (f"{result['per_second']} properties/s, RSS at most {peak} MB, {result['row_lock_waits']} lock waits; "
+                      f"{result['mb_a_property_and_year']} MB a property and year with 20 cities")
+    return result
 
 
 # -- many URLs at once ----------------------------------------------------------------------------------------------
@@ -450,5 +489,5 @@ def handover(run, ours):
 CASES = [
     healthz, refresh_list_1k, refresh_list_100k, refresh_list_distinct, refresh_2urls,
     bandwidths_1dom_1d,
-    bandwidths_10dom_30d, area_10dom_1d, area_10dom_30d, post_1000_urls, drain_5000,
+    bandwidths_10dom_30d, area_10dom_1d, area_10dom_30d, collect_1000, post_1000_urls, drain_5000,
     drain_100k, drain_100k_embedded, idle_memory, handover_latency, handover_latency_embedded]

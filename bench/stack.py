@@ -152,6 +152,9 @@ class Mariadb:
         subprocess.run(["mariadb", "--no-defaults", f"--socket={self.servers.folder}/db.sock", f"--user={user}",
                         "--max-allowed-packet=1G", "overseas"], input=text, check=True, capture_output=True, text=True)
 
+    def forget_past(self):
+        self.sql("INSERT INTO property_usage (property_id, backfilled_to) SELECT id, 0 FROM property")
+
     def clean(self):
         for table in ("task", "submission", "task_submission", "property_poll"):
             self.sql(f"TRUNCATE TABLE {table}")
@@ -171,6 +174,10 @@ class Sqlite:
         finally:
             connection.close()
 
+    def forget_past(self):
+        with sqlite3.connect(self.file, timeout=30) as connection:
+            connection.execute("INSERT INTO property_usage (property_id, backfilled_to) SELECT id, 0 FROM property")
+
     def remove(self):
         for file in self.file.parent.glob("embedded.db*"):
             file.unlink()
@@ -179,19 +186,19 @@ class Sqlite:
 class Vendor:
     """`overseas simulate`, with 50 properties; it records every call."""
 
-    def __init__(self, servers):
-        data = servers.folder / "vendor.toml"
-        data.write_text(self._data())
+    def __init__(self, servers, name="vendor", properties=DOMAINS):
+        data = servers.folder / f"{name}.toml"
+        data.write_text(self._data(properties))
         port = free_port()
         self.base = f"http://127.0.0.1:{port}"
-        servers.spawn("vendor", servers.binary, "simulate", "--data", data, "--listen", f"127.0.0.1:{port}",
+        servers.spawn(name, servers.binary, "simulate", "--data", data, "--listen", f"127.0.0.1:{port}",
                       "--edge-listen", f"127.0.0.1:{free_port()}")
-        wait_for(lambda: servers.check_alive("vendor") and Client(self.base).call("GET", "/_control/config"),
+        wait_for(lambda: servers.check_alive(name) and Client(self.base).call("GET", "/_control/config"),
                  30, "the simulator")
 
     @staticmethod
-    def _data():
-        properties = "".join(f'[[access_groups.services.properties]]\nname = "{name}"\n' for name in DOMAINS)
+    def _data(names):
+        properties = "".join(f'[[access_groups.services.properties]]\nname = "{name}"\n' for name in names)
         return (f"invalidation_seconds = {INVALIDATION_SECONDS}\n"
                 f'[[keys]]\nid = "{KEY_ID}"\nsecret = "{SECRET}"\naccess_group = {GROUP}\n'
                 f'[[access_groups]]\nid = {GROUP}\nname = "Bench"\n'
@@ -244,6 +251,12 @@ class Installation:
         if run.returncode != 0:
             raise Failed(f"overseas {' '.join(words)}: {run.stdout}{run.stderr}")
 
+    def spawn(self, *words):
+        """A command that runs on; returns its process id and a function that waits for its end."""
+        name = self.process(words[0])
+        self.servers.spawn(name, self.servers.binary, *words, settings=self.settings)
+        return self.servers.pid(name), self.servers.processes[name].wait
+
     def process(self, part):
         return f"{self.name}-{part}"
 
@@ -265,6 +278,8 @@ class Installation:
         self.command("createsuperuser", "--email", ADMIN, "--password-stdin", stdin=PASSWORD + "\n")
         self.command("sync-ag")
         self.command("sync-service")
+        # A worker that starts reads the past of new properties, which would disturb what is measured.
+        self.database.forget_past()
         self.start("api")
         client = Client(self.base)
         client.headers["Authorization"] = "Bearer " + self._login(client, ADMIN)

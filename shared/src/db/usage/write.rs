@@ -8,8 +8,8 @@ use super::{column, number_of};
 use crate::db::catalogue::PropertyRow;
 use crate::db::{Database, DbError, execute, marks, retrying, row_marks, rows};
 use crate::domain::usage::{DAY_SECONDS, DayUsage, Merge, UsageReport};
-use sea_orm::{DatabaseTransaction, FromQueryResult, Value};
-use std::collections::HashMap;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, Value};
+use std::collections::{BTreeSet, HashMap};
 
 /// Cities that are written with one statement.
 const CITIES_AT_ONCE: usize = 100;
@@ -58,6 +58,9 @@ pub async fn store(
     settled_before: i64,
 ) -> Result<Collected, DbError> {
     let merge = Merge::new(report, settled_before);
+    // Before the transaction: a city that is new to several properties at once would make them wait for each other.
+    let named: BTreeSet<&str> = merge.days().flat_map(|day| merge.cities_of(day)).collect();
+    let known = retrying(|| city_ids(db, &named)).await?;
     retrying(|| async {
         let tx = db.begin().await?;
         lock(db, &tx, property_id).await?;
@@ -71,7 +74,10 @@ pub async fn store(
                 write_totals(db, &tx, property_id, number, totals).await?;
                 collected.days += 1;
             }
-            let ids = city_ids(db, &tx, change.cities.iter().map(|(name, _)| name.as_str()).collect()).await?;
+            let stored: Vec<&str> = change.cities.iter().map(|(name, _)| name.as_str()).collect();
+            let stored: Vec<&str> = stored.into_iter().filter(|name| !known.contains_key(*name)).collect();
+            let mut ids = find_cities(&tx, &stored).await?;
+            ids.extend(known.iter().map(|(name, id)| (name.clone(), *id)));
             for chunk in change.cities.chunks(CITIES_AT_ONCE) {
                 write_cities(db, &tx, property_id, number, chunk, &ids).await?;
             }
@@ -120,25 +126,26 @@ async fn stored_cities(
 }
 
 /// The ids of cities by their names; new names get one.
-async fn city_ids(db: &Database, tx: &DatabaseTransaction, names: Vec<&str>) -> Result<HashMap<String, i64>, DbError> {
-    let mut ids = find_cities(tx, &names).await?;
+async fn city_ids(db: &Database, names: &BTreeSet<&str>) -> Result<HashMap<String, i64>, DbError> {
+    let names: Vec<&str> = names.iter().copied().collect();
+    let mut ids = find_cities(&db.connection, &names).await?;
     let missing: Vec<&str> = names.into_iter().filter(|name| !ids.contains_key(*name)).collect();
     if !missing.is_empty() {
         for chunk in missing.chunks(CITIES_AT_ONCE) {
             let insert = if db.is_mysql() { "INSERT IGNORE" } else { "INSERT OR IGNORE" };
             let sql = format!("{insert} INTO city (name) VALUES {}", row_marks(chunk.len(), 1));
-            execute(tx, sql, chunk.iter().map(|name| (*name).into()).collect()).await?;
+            execute(&db.connection, sql, chunk.iter().map(|name| (*name).into()).collect()).await?;
         }
-        ids.extend(find_cities(tx, &missing).await?);
+        ids.extend(find_cities(&db.connection, &missing).await?);
     }
     Ok(ids)
 }
 
-async fn find_cities(tx: &DatabaseTransaction, names: &[&str]) -> Result<HashMap<String, i64>, DbError> {
+async fn find_cities(on: &impl ConnectionTrait, names: &[&str]) -> Result<HashMap<String, i64>, DbError> {
     let mut ids = HashMap::with_capacity(names.len());
     for chunk in names.chunks(500) {
         let sql = format!("SELECT id, name FROM city WHERE name IN ({})", marks(chunk.len()));
-        let found: Vec<CityRow> = rows(tx, sql, chunk.iter().map(|name| (*name).into()).collect()).await?;
+        let found: Vec<CityRow> = rows(on, sql, chunk.iter().map(|name| (*name).into()).collect()).await?;
         ids.extend(found.into_iter().map(|row| (row.name, row.id)));
     }
     Ok(ids)
