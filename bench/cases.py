@@ -1,5 +1,5 @@
 """The cases. Each gets the run, and gives what goes into the JSON under its name; `line` in it is what is printed."""
-import random, statistics, time
+import json, random, statistics, time
 import usage
 from client import Client, post_tasks, refresh_body, wait_for, wrk
 from machine import Failed, Noise, Sampler, cpu_seconds, is_flat, memory_mb
@@ -68,6 +68,7 @@ def load(run, path, body=None):
         checks[name] = ask_once(base, token, path, body)
         wrk(base, token, path, body, 1 if run.quick else WARM_UP)
         run.servers.settle(watched)
+    must_agree(checks)
     for _ in range(ROUNDS if run.options.other else 1):
         for name, (base, token) in targets.items():
             before = {process: cpu_seconds(run.servers.pid(process)) for process in watched}
@@ -98,7 +99,18 @@ def ask_once(base, token, path, body):
                                                  fill(body.decode()).encode() if body else None)
     if status != 200:
         raise Failed(f"{base}{path}: {status} {content[:300].decode(errors='replace')}")
-    return {"bytes": len(content), "tasks": content.count(b'"taskid"')}
+    check = {"bytes": len(content), "tasks": content.count(b'"taskid"')}
+    if b'"value"' in content:
+        values = [row["value"] for row in json.loads(content)["results"]]
+        check |= {"count": len(values), "sum": sum(values)}
+    return check
+
+
+def must_agree(checks):
+    """Two servers with the same data have to give the same numbers, or the loads do not compare."""
+    found = {name: (check.get("count"), check.get("sum")) for name, check in checks.items()}
+    if len(set(found.values())) > 1:
+        raise Failed(f"the servers do not agree on count and sum: {found}")
 
 
 def merged(rounds):

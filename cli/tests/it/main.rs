@@ -34,4 +34,5 @@ mod support;
 mod sync;
 mod task_lists;
 mod usage_collecting;
+mod usage_sums;
 mod watch;
