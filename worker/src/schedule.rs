@@ -5,11 +5,11 @@
 //! that dies in the middle costs one period. Called by the worker's start.
 
 use crate::context::Context;
-use crate::jobs::usage::{self, Recent};
+use crate::jobs::usage::{self, Recent, UsageRun};
 use crate::jobs::{housekeeping, sync};
 use futures::FutureExt;
-use futures::future::BoxFuture;
-use overseas_shared::db::schedule;
+use futures::future::{BoxFuture, join_all};
+use overseas_shared::db::{DbError, schedule};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,23 +101,30 @@ async fn sync_catalogue(context: Arc<Context>) -> Result<String, String> {
 }
 
 async fn collect(context: Arc<Context>, recent: Recent) -> Result<String, String> {
-    let mut said = Vec::new();
-    for account in &context.accounts {
-        let run = usage::recent(&context, account, recent).await.map_err(|error| error.to_string())?;
-        said.push(format!("{}: {} windows read, {} failed", account.name, run.windows, run.failed));
-    }
-    Ok(said.join("; "))
+    let runs = context.accounts.iter().map(|account| usage::recent(&context, account, recent));
+    said_of_runs(&context, join_all(runs).await)
 }
 
 async fn backfill(context: Arc<Context>) -> Result<String, String> {
-    let mut said = Vec::new();
-    for account in &context.accounts {
-        let run = usage::backfill(&context, account).await.map_err(|error| error.to_string())?;
-        if run != usage::UsageRun::default() {
-            said.push(format!("{}: {} windows read, {} failed", account.name, run.windows, run.failed));
+    let runs = context.accounts.iter().map(|account| usage::backfill(&context, account));
+    said_of_runs(&context, join_all(runs).await)
+}
+
+/// The accounts were read side by side, so that a vendor that is slow or away holds up no other.
+fn said_of_runs(context: &Context, outcomes: Vec<Result<UsageRun, DbError>>) -> Result<String, String> {
+    let (mut said, mut failed) = (Vec::new(), false);
+    for (account, outcome) in context.accounts.iter().zip(outcomes) {
+        match outcome {
+            Ok(run) if run == UsageRun::default() => {}
+            Ok(run) => said.push(format!("{}: {} windows read, {} failed", account.name, run.windows, run.failed)),
+            Err(error) => {
+                failed = true;
+                said.push(format!("{}: {error}", account.name));
+            }
         }
     }
-    Ok(said.join("; "))
+    let said = said.join("; ");
+    if failed { Err(said) } else { Ok(said) }
 }
 
 async fn sweep(context: Arc<Context>) -> Result<String, String> {

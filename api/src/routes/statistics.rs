@@ -187,8 +187,8 @@ pub struct Question {
 /// Which answer is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Shape {
-    Series { bandwidth: bool, seconds: i64, summary: bool, csv: bool },
-    Area { bandwidth: bool, csv: bool },
+    Series { metric: Metric, interval: Interval, summary: bool, csv: bool },
+    Area { metric: Metric, csv: bool },
 }
 
 /// Handlers.
@@ -207,7 +207,7 @@ impl Statistics {
         caller: Caller,
         params: Params<SeriesIn>,
     ) -> Result<Table<SeriesOut>, ApiError> {
-        series(state.0, request, &caller, true, params.0).await
+        series(state.0, request, &caller, Metric::Bandwidth, params.0).await
     }
 
     /// Traffic by time, in bytes
@@ -221,7 +221,7 @@ impl Statistics {
         caller: Caller,
         params: Params<SeriesIn>,
     ) -> Result<Table<SeriesOut>, ApiError> {
-        series(state.0, request, &caller, false, params.0).await
+        series(state.0, request, &caller, Metric::Flux, params.0).await
     }
 
     /// Bandwidth by city
@@ -233,7 +233,7 @@ impl Statistics {
         caller: Caller,
         params: Params<AreaIn>,
     ) -> Result<Table<AreaOut>, ApiError> {
-        area(state.0, request, &caller, true, params.0).await
+        area(state.0, request, &caller, Metric::Bandwidth, params.0).await
     }
 
     /// Traffic by city
@@ -245,7 +245,7 @@ impl Statistics {
         caller: Caller,
         params: Params<AreaIn>,
     ) -> Result<Table<AreaOut>, ApiError> {
-        area(state.0, request, &caller, false, params.0).await
+        area(state.0, request, &caller, Metric::Flux, params.0).await
     }
 }
 
@@ -253,15 +253,13 @@ async fn series(
     state: &SharedState,
     request: &Request,
     caller: &Caller,
-    bandwidth: bool,
+    metric: Metric,
     params: SeriesIn,
 ) -> Result<Table<SeriesOut>, ApiError> {
-    let seconds = params.interval.unwrap_or(300);
-    if Interval::from_seconds(seconds).is_none() {
-        return Err(ApiError::wrong("interval", "expected 300, 3600 or 86400"));
-    }
+    let interval = Interval::from_seconds(params.interval.unwrap_or(300))
+        .ok_or_else(|| ApiError::wrong("interval", "expected 300, 3600 or 86400"))?;
     let csv = wants_csv(request);
-    let shape = Shape::Series { bandwidth, seconds, summary: params.summary.unwrap_or(false), csv };
+    let shape = Shape::Series { metric, interval, summary: params.summary.unwrap_or(false), csv };
     let question = question(caller, params.domain, params.cdn, params.start_time, params.end_time, shape)?;
     Ok(Table::new(state.statistics(question).await?, csv))
 }
@@ -270,11 +268,11 @@ async fn area(
     state: &SharedState,
     request: &Request,
     caller: &Caller,
-    bandwidth: bool,
+    metric: Metric,
     params: AreaIn,
 ) -> Result<Table<AreaOut>, ApiError> {
     let csv = wants_csv(request);
-    let shape = Shape::Area { bandwidth, csv };
+    let shape = Shape::Area { metric, csv };
     let question = question(caller, params.domain, params.cdn, params.start_time, params.end_time, shape)?;
     Ok(Table::new(state.statistics(question).await?, csv))
 }
@@ -324,17 +322,11 @@ pub async fn answer(db: &Database, question: &Question) -> Result<Bytes, ApiErro
     let span = Span::new(question.start, question.end.max(question.start + 1))
         .map_err(|error| ApiError::Internal(error.to_string()))?;
     match question.shape {
-        Shape::Series { bandwidth, seconds, summary, csv } => {
-            let grid = usage::series(db, &ids, span).await?;
-            let interval = Interval::from_seconds(seconds).unwrap_or(Interval::FiveMinutes);
-            write_series(&grid, metric(bandwidth), interval, summary, csv)
+        Shape::Series { metric, interval, summary, csv } => {
+            write_series(&usage::series(db, &ids, span).await?, metric, interval, summary, csv)
         }
-        Shape::Area { bandwidth, csv } => write_area(usage::area(db, &ids, span).await?, metric(bandwidth), csv),
+        Shape::Area { metric, csv } => write_area(usage::area(db, &ids, span).await?, metric, csv),
     }
-}
-
-fn metric(bandwidth: bool) -> Metric {
-    if bandwidth { Metric::Bandwidth } else { Metric::Flux }
 }
 
 /// Writes the points while they are made.

@@ -18,7 +18,7 @@ pub async fn take(db: &Database, name: &str, owner: &str, now: i64, until: i64) 
         if execute(&db.connection, sql, values).await? > 0 {
             return Ok(true);
         }
-        let insert = if db.is_mysql() { "INSERT IGNORE" } else { "INSERT OR IGNORE" };
+        let insert = db.insert_new();
         let sql = format!("{insert} INTO lease (name, owner, expires_at) VALUES (?, ?, ?)");
         Ok(execute(&db.connection, sql, vec![name.into(), owner.into(), until.into()]).await? > 0)
     })

@@ -67,7 +67,7 @@ pub async fn begin(db: &Database, attempt: &Attempt, now: i64) -> Result<Option<
 }
 
 async fn locked(db: &Database, tx: &DatabaseTransaction, subject: &Subject) -> Result<Counted, DbError> {
-    let insert = if db.is_mysql() { "INSERT IGNORE" } else { "INSERT OR IGNORE" };
+    let insert = db.insert_new();
     let sql =
         format!("{insert} INTO login_failure (subject, failures, last_failed_at, blocked_until) VALUES (?, 0, 0, 0)");
     execute(tx, sql, vec![subject.name.as_str().into()]).await?;

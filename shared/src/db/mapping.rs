@@ -184,7 +184,7 @@ pub async fn add_cdns(db: &Database, user_id: i64, cdn_ids: &[i64], entry: &NewE
     if cdn_ids.is_empty() {
         return Ok(());
     }
-    let sql = format!("{} INTO user_cdn (user_id, cdn_id) VALUES {}", insert_new(db), row_marks(cdn_ids.len(), 2));
+    let sql = format!("{} INTO user_cdn (user_id, cdn_id) VALUES {}", db.insert_new(), row_marks(cdn_ids.len(), 2));
     let values: Vec<Value> = cdn_ids.iter().flat_map(|id| [user_id.into(), (*id).into()]).collect();
     retrying(|| async {
         let tx = db.begin().await?;
@@ -194,10 +194,6 @@ pub async fn add_cdns(db: &Database, user_id: i64, cdn_ids: &[i64], entry: &NewE
         Ok(tx.commit().await?)
     })
     .await
-}
-
-fn insert_new(db: &Database) -> &'static str {
-    if db.is_mysql() { "INSERT IGNORE" } else { "INSERT OR IGNORE" }
 }
 
 /// How the domains of a user at some CDNs are to be changed.
@@ -255,7 +251,7 @@ async fn change_at(
     cdn_id: i64,
     change: Change<'_>,
 ) -> Result<bool, DbError> {
-    let insert = insert_new(db);
+    let insert = db.insert_new();
     let new = match change {
         Change::Add(domains) => domains,
         Change::Exactly(domains) => {

@@ -183,6 +183,11 @@ impl Database {
         if self.is_mysql() { " FOR UPDATE SKIP LOCKED" } else { "" }
     }
 
+    /// The beginning of an insert that leaves rows alone which are there already.
+    fn insert_new(&self) -> &'static str {
+        if self.is_mysql() { "INSERT IGNORE" } else { "INSERT OR IGNORE" }
+    }
+
     fn for_update(&self) -> &'static str {
         if self.is_mysql() { " FOR UPDATE" } else { "" }
     }

@@ -142,7 +142,7 @@ async fn move_on(db: &Database, tx: &DatabaseTransaction, vendor_id: &str, share
 }
 
 async fn plan_poll(db: &Database, tx: &DatabaseTransaction, new: &NewSubmission<'_>) -> Result<(), DbError> {
-    let insert = if db.is_mysql() { "INSERT IGNORE" } else { "INSERT OR IGNORE" };
+    let insert = db.insert_new();
     let sql = format!("{insert} INTO property_poll (property_id, cdn_id, due_at) VALUES (?, ?, ?)");
     let at: Value = new.first_poll_at.into();
     execute(tx, sql, vec![new.property_id.into(), new.cdn_id.into(), at]).await.map(drop)
@@ -233,7 +233,7 @@ pub async fn finish_poll(db: &Database, property_id: i64, next: i64) -> Result<(
 /// # Errors
 /// [`DbError`] when the change fails.
 pub async fn plan_forgotten_polls(db: &Database, now: i64) -> Result<u64, DbError> {
-    let insert = if db.is_mysql() { "INSERT IGNORE" } else { "INSERT OR IGNORE" };
+    let insert = db.insert_new();
     let sql = format!(
         "{insert} INTO property_poll (property_id, cdn_id, due_at) SELECT DISTINCT s.property_id, s.cdn_id, ? FROM submission s \
          WHERE s.state = 'running' AND NOT EXISTS (SELECT 1 FROM property_poll p WHERE p.property_id = s.property_id)"

@@ -207,9 +207,7 @@ async fn backfill_one(
             }
         }
         day = previous;
-        // 0 says that it is done, however far back a later run would begin.
-        let noted = if day > begin { day } else { 0 };
-        usage::note_backfilled(&context.db, due.property.id, noted).await?;
+        usage::note_backfilled(&context.db, due.property.id, day).await?;
     }
     Ok(run)
 }

@@ -74,8 +74,8 @@ pub async fn store(
                 write_totals(db, &tx, property_id, number, totals).await?;
                 collected.days += 1;
             }
-            let stored: Vec<&str> = change.cities.iter().map(|(name, _)| name.as_str()).collect();
-            let stored: Vec<&str> = stored.into_iter().filter(|name| !known.contains_key(*name)).collect();
+            let names = change.cities.iter().map(|(name, _)| name.as_str());
+            let stored: Vec<&str> = names.filter(|name| !known.contains_key(*name)).collect();
             let mut ids = find_cities(&tx, &stored).await?;
             ids.extend(known.iter().map(|(name, id)| (name.clone(), *id)));
             for chunk in change.cities.chunks(CITIES_AT_ONCE) {
@@ -95,8 +95,7 @@ pub async fn store(
 
 /// Makes the property's row where it is new, and holds it until the commit.
 async fn lock(db: &Database, tx: &DatabaseTransaction, property_id: i64) -> Result<(), DbError> {
-    let insert = if db.is_mysql() { "INSERT IGNORE" } else { "INSERT OR IGNORE" };
-    let sql = format!("{insert} INTO property_usage (property_id) VALUES (?)");
+    let sql = format!("{} INTO property_usage (property_id) VALUES (?)", db.insert_new());
     execute(tx, sql, vec![property_id.into()]).await?;
     let sql = format!("SELECT property_id AS id FROM property_usage WHERE property_id = ?{}", db.for_update());
     rows::<Id>(tx, sql, vec![property_id.into()]).await.map(drop)
@@ -132,8 +131,7 @@ async fn city_ids(db: &Database, names: &BTreeSet<&str>) -> Result<HashMap<Strin
     let missing: Vec<&str> = names.into_iter().filter(|name| !ids.contains_key(*name)).collect();
     if !missing.is_empty() {
         for chunk in missing.chunks(CITIES_AT_ONCE) {
-            let insert = if db.is_mysql() { "INSERT IGNORE" } else { "INSERT OR IGNORE" };
-            let sql = format!("{insert} INTO city (name) VALUES {}", row_marks(chunk.len(), 1));
+            let sql = format!("{} INTO city (name) VALUES {}", db.insert_new(), row_marks(chunk.len(), 1));
             execute(&db.connection, sql, chunk.iter().map(|name| (*name).into()).collect()).await?;
         }
         ids.extend(find_cities(&db.connection, &missing).await?);
@@ -260,15 +258,13 @@ pub async fn listed(db: &Database, cdn_id: i64, only_active: bool) -> Result<Vec
 /// # Errors
 /// [`DbError`] when the database cannot be asked.
 pub async fn due_for_backfill(db: &Database, cdn_id: i64, until: i64, most: u64) -> Result<Vec<Due>, DbError> {
-    // What was read back to its end once is not read again because the end has moved on.
-    let sql = format!(
-        "{DUE} AND p.active AND (u.backfilled_to IS NULL OR u.backfilled_to > ?) AND COALESCE(u.backfilled_to, 1) <> 0 ORDER BY p.id LIMIT ?"
-    );
+    // The end moves on with the days, so what was read back to it once is not read again.
+    let sql = format!("{DUE} AND p.active AND (u.backfilled_to IS NULL OR u.backfilled_to > ?) ORDER BY p.id LIMIT ?");
     let found: Vec<DueRow> = rows(&db.connection, sql, vec![cdn_id.into(), until.into(), most.into()]).await?;
     Ok(found.into_iter().map(Due::from).collect())
 }
 
-/// Notes how far back a property's past has been read; 0 when it is done.
+/// Notes how far back a property's past has been read, in Unix seconds.
 ///
 /// # Errors
 /// [`DbError`] when the change fails.

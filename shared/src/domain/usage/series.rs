@@ -91,7 +91,7 @@ impl Span {
 }
 
 /// What a point's value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Metric {
     /// Bytes in the time of the point.
     Flux,
@@ -117,7 +117,7 @@ pub fn bandwidth(bytes: u64) -> i64 {
 }
 
 /// The step of an answer's points.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Interval {
     /// The slots themselves.
     FiveMinutes,
