@@ -8,6 +8,7 @@
 mod account;
 mod context;
 pub mod jobs;
+pub mod merge;
 mod monitor;
 pub mod reconcile;
 mod schedule;
