@@ -13,6 +13,7 @@ mod m20261123_000003_tasks;
 mod m20261123_000004_operations;
 mod m20261123_000005_api_tokens;
 mod m20261123_000006_usage;
+mod m20261123_000007_logs;
 mod table;
 
 /// All steps, oldest first.
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000004_operations::Migration),
             Box::new(m20261123_000005_api_tokens::Migration),
             Box::new(m20261123_000006_usage::Migration),
+            Box::new(m20261123_000007_logs::Migration),
         ]
     }
 }

@@ -10,6 +10,7 @@ pub mod config;
 pub mod db;
 pub mod domain;
 pub mod log_store;
+pub mod object_store;
 pub mod queue;
 pub mod rate_limit;
 pub mod secret;

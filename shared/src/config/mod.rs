@@ -102,6 +102,12 @@ impl Config {
                 "keep_days and keep_days_city must be at least 93: that is the longest range of an answer",
             );
         }
+        if self.logs.keep_days < 1 {
+            return wrong("logs.keep_days", "must be at least 1");
+        }
+        if self.logs.staging.trim().is_empty() || self.logs.store.trim().is_empty() {
+            return wrong("logs", "store and staging must not be empty");
+        }
         if self.worker.lease_seconds < 3 {
             return wrong("worker.lease_seconds", "must be at least 3: a lease is renewed three times before it ends");
         }
@@ -146,6 +152,19 @@ impl Config {
 /// The reason without the noise that the reader of the file adds.
 fn plain_reason(error: &config::ConfigError) -> String {
     error.to_string()
+}
+
+/// An address whose query may carry a key, with every value of the query and the password left out, for messages.
+#[must_use]
+pub fn without_secrets(address: &str) -> String {
+    let shown = without_password(address);
+    let Some((place, query)) = shown.split_once('?') else { return shown };
+    let hidden = query.split('&').map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let is_harmless = ["region", "endpoint", "virtual_host"].contains(&name);
+        if is_harmless { format!("{name}={value}") } else { format!("{name}=***") }
+    });
+    format!("{place}?{}", hidden.collect::<Vec<_>>().join("&"))
 }
 
 /// The address with the password left out, for messages.
@@ -236,7 +255,11 @@ mod tests {
     #[test]
     fn secrets_are_not_printed() {
         let config = load(
-            "[database]\nurl = 'mysql://u:hunter2@h/d'\n[queue]\nurl = 'redis://:hunter2@h'\n[cdn.a]\nvendor = 'level3'\nsecret = 'hunter2'",
+            "[database]\nurl = 'mysql://u:hunter2@h/d'\n[queue]\nurl = 'redis://:hunter2@h'\n\
+             [logs]\nstore = 's3://b/p?region=r&secret_access_key=hunter2'\n\
+             [cdn.a]\nvendor = 'level3'\nsecret = 'hunter2'\nlogs_password = 'hunter2'\n\
+             logs = 's3://b/p?secret_access_key=hunter2'\n\
+             [cdn.b]\nvendor = 'level3'\nlogs = 'rsync://u:hunter2@h/m'",
             &[],
         )
         .unwrap();

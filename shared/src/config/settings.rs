@@ -3,7 +3,7 @@
 //! A key that is not here stops the start. Values are read leniently where the environment can only
 //! hold text (comma lists), and secrets are of a type that does not print itself.
 
-use crate::config::without_password;
+use crate::config::{without_password, without_secrets};
 use chrono_tz::Tz;
 use ipnet::IpNet;
 use secrecy::SecretString;
@@ -268,16 +268,30 @@ impl Default for UsageConfig {
 }
 
 /// `[logs]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogsConfig {
-    /// Where the finished daily logs are kept: a folder, or an `OpenDAL` url such as `fs:///srv/logs`.
+    /// Where the finished daily logs are kept: a folder, or `s3://bucket/prefix`.
     pub store: String,
+    /// A folder of each worker for what is being worked on.
+    pub staging: String,
+    /// Days that finished logs are kept.
+    pub keep_days: u32,
+}
+
+impl std::fmt::Debug for LogsConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogsConfig")
+            .field("store", &without_secrets(&self.store))
+            .field("staging", &self.staging)
+            .field("keep_days", &self.keep_days)
+            .finish()
+    }
 }
 
 impl Default for LogsConfig {
     fn default() -> Self {
-        Self { store: "var/logs".to_owned() }
+        Self { store: "var/logs".to_owned(), staging: "var/log-staging".to_owned(), keep_days: 180 }
     }
 }
 
@@ -308,7 +322,7 @@ impl Default for LogConfig {
 }
 
 /// One account at one vendor; the key of its table in the configuration is the CDN's name for users.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CdnConfig {
     /// Which client speaks to it, such as `level3`.
@@ -338,9 +352,34 @@ pub struct CdnConfig {
     /// with it, private addresses are allowed.
     #[serde(default)]
     pub edge: Option<String>,
-    /// Where the vendor delivers its access logs.
+    /// Where the vendor delivers its access logs: a folder, `s3://bucket/prefix` or `rsync://user@host/module`.
     #[serde(default)]
     pub logs: Option<String>,
+    /// The password of the rsync daemon.
+    #[serde(default)]
+    pub logs_password: Option<SecretString>,
+    /// A file that holds it.
+    #[serde(default)]
+    pub logs_password_file: Option<String>,
+}
+
+impl std::fmt::Debug for CdnConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CdnConfig")
+            .field("vendor", &self.vendor)
+            .field("base_url", &self.base_url)
+            .field("key_id", &self.key_id)
+            .field("secret", &self.secret)
+            .field("poll_seconds", &self.poll_seconds)
+            .field("max_concurrency", &self.max_concurrency)
+            .field("timeout_seconds", &self.timeout_seconds)
+            .field("rate_limit_pause_seconds", &self.rate_limit_pause_seconds)
+            .field("edge", &self.edge)
+            .field("logs", &self.logs.as_deref().map(without_secrets))
+            .field("logs_password", &self.logs_password)
+            .field("logs_password_file", &self.logs_password_file)
+            .finish()
+    }
 }
 
 impl CdnConfig {
@@ -358,6 +397,8 @@ impl CdnConfig {
             rate_limit_pause_seconds: Self::default_rate_limit_pause_seconds(),
             edge: None,
             logs: None,
+            logs_password: None,
+            logs_password_file: None,
         }
     }
 

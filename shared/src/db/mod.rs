@@ -18,6 +18,7 @@ mod entity;
 pub mod epoch;
 pub mod idempotency;
 pub mod lease;
+pub mod log;
 pub mod login;
 pub mod mapping;
 pub mod schedule;

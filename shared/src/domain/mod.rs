@@ -6,6 +6,7 @@
 
 pub mod catalogue;
 pub mod city;
+pub mod log;
 pub mod name;
 pub mod purge_url;
 pub mod task;
