@@ -16,6 +16,7 @@ mod control;
 mod edge;
 mod error;
 mod faults;
+mod hash;
 mod level3;
 mod lock;
 mod operation;
