@@ -36,12 +36,21 @@ pub struct LogDelivery {
     pub lines: Option<usize>,
     /// Lines a little out of order, some with equal times, and files whose times overlap.
     pub out_of_order: Option<bool>,
-    /// Holds the last file back until it is completed.
+    /// Holds the last file back until [`crate::Control::complete_logs`].
     pub late: Option<bool>,
-    /// Cuts the second file, or the only one, in the middle until it is completed.
+    /// Cuts the second file, or the only one, in the middle until [`crate::Control::complete_logs`].
     pub broken: Option<bool>,
     /// How a file begins.
     pub header: Option<LogHeader>,
+}
+
+/// Whose late and broken files of a day are to be delivered whole, as the HTTP control takes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LogCompletion {
+    #[serde(deserialize_with = "read_day")]
+    pub(crate) day: NaiveDate,
+    pub(crate) property: Option<String>,
 }
 
 /// Why logs were not delivered, or not all of them.

@@ -1,10 +1,11 @@
-//! The folder of the access logs: writes a property's day.
+//! The folder of the access logs: writes a property's day, and remembers which files of it are late or broken.
 //!
 //! A file is written under a name with a dot and then renamed, so that a reader sees whole files only. A delivery leaves
 //! exactly the files that it has: those of an earlier one that it does not have are removed, and no others. Deliveries
 //! follow each other, since two at once would write the same files. Called by `Control` and `daily`, never on a thread
 //! of the async runtime.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,12 @@ use crate::config::{AccessGroupConfig, Config, Product, PropertyConfig, check_si
 use crate::level3::logs::{LogForm, file_content, file_name};
 use crate::lock::locked;
 
+/// The files of a property and day that are held back or cut.
+struct Unfinished {
+    form: LogForm,
+    files: Vec<usize>,
+}
+
 /// The vendor's folder.
 pub(crate) struct LogShelf {
     folder: Option<PathBuf>,
@@ -25,8 +32,8 @@ pub(crate) struct LogShelf {
     broken: bool,
     /// All properties in the order of the tree, and whether they have logs.
     properties: Vec<(String, bool)>,
-    /// Held while files are written.
-    turn: Mutex<()>,
+    /// By day and property. Held while files are written.
+    unfinished: Mutex<BTreeMap<(NaiveDate, String), Unfinished>>,
 }
 
 impl LogShelf {
@@ -46,7 +53,7 @@ impl LogShelf {
             late: config.log_late,
             broken: config.log_broken,
             properties,
-            turn: Mutex::default(),
+            unfinished: Mutex::default(),
         }
     }
 
@@ -84,8 +91,10 @@ impl LogShelf {
         let broken = delivery.broken.unwrap_or(self.broken).then_some(last.min(1)).filter(|file| Some(*file) != late);
         let mut written = Vec::new();
         for property in self.selected(delivery.property.as_deref())? {
-            let _turn = locked(&self.turn);
+            let mut unfinished = locked(&self.unfinished);
             let place = Place::new(folder, day, property);
+            let key = (day, property.to_owned());
+            unfinished.remove(&key);
             for file in (0..form.files).filter(|file| Some(*file) != late) {
                 let mut content = place.content(file, form)?;
                 if Some(file) == broken {
@@ -94,6 +103,29 @@ impl LogShelf {
                 written.push(place.write(file, &content)?);
             }
             place.remove_others(last + usize::from(late.is_none()))?;
+            let files: Vec<usize> = broken.into_iter().chain(late).collect();
+            if !files.is_empty() {
+                unfinished.insert(key, Unfinished { form, files });
+            }
+        }
+        Ok(written)
+    }
+
+    /// Writes what is late or broken of a day, and answers these files.
+    pub(crate) fn complete(&self, day: NaiveDate, property: Option<&str>) -> Result<Vec<PathBuf>, LogDeliveryError> {
+        let folder = self.folder()?;
+        let mut written = Vec::new();
+        for property in self.selected(property)? {
+            let mut unfinished = locked(&self.unfinished);
+            let key = (day, property.to_owned());
+            let Some(Unfinished { form, files }) = unfinished.get(&key) else {
+                continue;
+            };
+            let place = Place::new(folder, day, property);
+            for file in files {
+                written.push(place.write(*file, &place.content(*file, *form)?)?);
+            }
+            unfinished.remove(&key);
         }
         Ok(written)
     }
