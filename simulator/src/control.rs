@@ -1,4 +1,4 @@
-//! The control of a running simulator: faults, the record, the clock, the usage data.
+//! The control of a running simulator: faults, the record, the clock, the usage data, the access logs.
 //!
 //! [`Control`] is the in-process handle for tests; [`answer`] gives the same over HTTP under `/_control/`, without a
 //! signature and without an entry in the record:
@@ -9,18 +9,24 @@
 //! * `POST usage` with `{"golden": [..], "delay_minutes": N, "corrections": bool}`, each as wanted, changes the usage
 //!   data: rows `{"property", "time", "city", "volume", "requests"}` replace those of their property and UTC day;
 //!   `GET usage` shows what is set, `DELETE usage` goes back to the configuration
+//! * `POST logs` with `{"day", "property", "files", "lines", "out_of_order", "late", "broken", "header"}`, all but the day
+//!   as wanted, delivers a day's logs; `POST logs/complete` with `{"day", "property"}` brings what is late or broken
 //! * `GET config` shows the configuration without its secrets
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use chrono::NaiveDate;
 use poem::http::{Method, StatusCode};
 use poem::{Request, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::task::spawn_blocking;
 use url::form_urlencoded;
 
 use crate::config::Config;
 use crate::faults::{FaultRule, FaultRuleError, FaultState};
+use crate::logs::{LogCompletion, LogDelivery, LogDeliveryError};
 use crate::record::{Requests, Summary};
 use crate::reply::{JSON, Reply};
 use crate::stage::Stage;
@@ -103,6 +109,23 @@ impl Control {
         self.stage.usage.state()
     }
 
+    /// Delivers a day's access logs and answers the files that were written. Blocks while it writes.
+    ///
+    /// # Errors
+    /// Something that cannot be delivered, then nothing is written; or a folder that cannot be written.
+    pub fn deliver_logs(&self, delivery: &LogDelivery) -> Result<Vec<PathBuf>, LogDeliveryError> {
+        self.stage.logs.deliver(delivery)
+    }
+
+    /// Delivers the late files of a day, of one property or of all, writes the broken ones anew, and answers all these.
+    /// Only what was delivered since the start is known to be late or broken. Blocks while it writes.
+    ///
+    /// # Errors
+    /// An unknown property or one without logs; or a folder that cannot be written.
+    pub fn complete_logs(&self, day: NaiveDate, property: Option<&str>) -> Result<Vec<PathBuf>, LogDeliveryError> {
+        self.stage.logs.complete(day, property)
+    }
+
     /// The configuration, secrets included.
     #[must_use]
     pub fn config(&self) -> &Config {
@@ -168,12 +191,36 @@ async fn route(control: &Control, mut request: Request) -> Result<String, Failur
             control.reset_usage();
             to_json(&control.usage())
         }
+        (&Method::POST, "logs") => {
+            let delivery: LogDelivery = read_json(&mut request).await?;
+            write_logs(control, move |control| control.deliver_logs(&delivery)).await
+        }
+        (&Method::POST, "logs/complete") => {
+            let LogCompletion { day, property } = read_json(&mut request).await?;
+            write_logs(control, move |control| control.complete_logs(day, property.as_deref())).await
+        }
         (&Method::GET, "config") => to_json(&control.config().clone().without_secrets()),
-        (_, "faults" | "requests" | "summary" | "advance" | "usage" | "config") => {
+        (_, "faults" | "requests" | "summary" | "advance" | "usage" | "logs" | "logs/complete" | "config") => {
             Err((StatusCode::METHOD_NOT_ALLOWED, "the method is not allowed".to_owned()))
         }
         _ => Err((StatusCode::NOT_FOUND, "there is no such control endpoint".to_owned())),
     }
+}
+
+/// Does blocking work on the logs and answers the files that it wrote.
+async fn write_logs(
+    control: &Control,
+    work: impl FnOnce(&Control) -> Result<Vec<PathBuf>, LogDeliveryError> + Send + 'static,
+) -> Result<String, Failure> {
+    let control = control.clone();
+    let written = spawn_blocking(move || work(&control)).await;
+    let written = written.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let written = written.map_err(|error| match error {
+        LogDeliveryError::Write { .. } => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        _ => bad(&error),
+    })?;
+    let files: Vec<_> = written.iter().map(|path| path.to_string_lossy()).collect();
+    to_json(&json!({ "files": files }))
 }
 
 /// Reads `since` and `limit`.

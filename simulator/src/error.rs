@@ -7,6 +7,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::logs::LogDeliveryError;
+
 /// Why a simulator could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulatorError {
@@ -29,6 +31,12 @@ pub enum SimulatorError {
         /// The system's answer.
         source: io::Error,
     },
+    /// The access logs cannot be delivered into their folder.
+    #[error("log_folder: {0}")]
+    Logs(#[from] LogDeliveryError),
+    /// The delivery of the access logs did not come to its end.
+    #[error("the delivery of access logs ended badly: {0}")]
+    Delivery(#[from] tokio::task::JoinError),
 }
 
 fn reason(error: &io::Error) -> String {

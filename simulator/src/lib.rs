@@ -1,7 +1,7 @@
 //! Stand-in servers that speak CDN vendors' own wire formats, for tests and for the embedded demonstration.
 //!
 //! A simulator plays two parts on two addresses: the vendor's API, with signatures checked, and the CDN's
-//! edge server. It can be told to fail, to move its time on, and to tell what it was asked: see
+//! edge server; and it delivers the vendor's access logs into a folder. It can be told to fail, to move its time on, and to tell what it was asked: see
 //! [`Control`], which is also served over HTTP under `/_control/` beside the vendor's API.
 //!
 //! It shares no code with the clients of these vendors, so that a mistake of theirs cannot hide in it.
@@ -16,8 +16,10 @@ mod control;
 mod edge;
 mod error;
 mod faults;
+mod hash;
 mod level3;
 mod lock;
+mod logs;
 mod operation;
 mod record;
 mod reply;
@@ -27,11 +29,13 @@ mod usage;
 
 pub use clock::{Clock, SystemClock};
 pub use config::{
-    AccessGroupConfig, Config, DateTo, EmptyList, GoldenUsage, KeyConfig, Product, PropertyConfig, ServiceConfig,
+    AccessGroupConfig, Config, DateTo, EmptyList, GoldenUsage, KeyConfig, LogHeader, Product, PropertyConfig,
+    ServiceConfig,
 };
 pub use control::Control;
 pub use error::SimulatorError;
 pub use faults::{FaultKind, FaultRule, FaultRuleError, FaultState, FaultTarget};
+pub use logs::{LogDelivery, LogDeliveryError};
 pub use operation::Operation;
 pub use record::{DuplicatePath, Duplicates, RequestEntry, Requests, Summary};
 pub use server::{Simulator, serve, start, start_with_clock};

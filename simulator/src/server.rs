@@ -1,7 +1,7 @@
-//! Starting and stopping: two listeners, each served by a task in the background.
+//! Starting and stopping: two listeners, each served by a task in the background, and the task that delivers logs.
 //!
-//! Both addresses are bound when `start` returns, so a client may connect at once; if one cannot be had,
-//! nothing is left running. A simulator ends with its handle: `stop` waits until the addresses are
+//! Both addresses are bound and the last days' logs are there when `start` returns, so a client may begin at once; if
+//! one cannot be had, nothing is left running. A simulator ends with its handle: `stop` waits until the addresses are
 //! free, dropping does not wait. The control endpoints stand before the vendor's API on one address.
 //! Called by `overseas up`, `overseas simulate` and tests.
 
@@ -16,7 +16,7 @@ use poem::listener::{Acceptor, TcpAcceptor};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Endpoint, Request, Response, Server};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::{Clock, SystemClock};
@@ -25,6 +25,7 @@ use crate::control::{self, Control};
 use crate::edge::Edge;
 use crate::error::SimulatorError;
 use crate::level3::Level3;
+use crate::logs::{deliver_at_start, deliver_each_day};
 use crate::stage::Stage;
 
 /// How long requests in progress may take to end after a stop.
@@ -36,7 +37,7 @@ pub struct Simulator {
     edge_address: SocketAddr,
     control: Control,
     stop: DropGuard,
-    servers: [JoinHandle<()>; 2],
+    tasks: [JoinHandle<()>; 3],
 }
 
 impl Simulator {
@@ -61,9 +62,9 @@ impl Simulator {
     /// Takes no new requests, gives those in progress a second, and returns when both addresses are free.
     pub async fn stop(self) {
         drop(self.stop);
-        for server in self.servers {
-            if let Err(error) = server.await {
-                tracing::warn!(%error, "a server of the simulator ended badly");
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::warn!(%error, "a task of the simulator ended badly");
             }
         }
     }
@@ -81,7 +82,8 @@ impl Simulator {
 /// ```
 ///
 /// # Errors
-/// A configuration that contradicts itself, or an address that cannot be listened on.
+/// A configuration that contradicts itself, an address that cannot be listened on, or a folder of logs that cannot be
+/// written.
 pub async fn start(config: Config) -> Result<Simulator, SimulatorError> {
     start_with_clock(config, Arc::new(SystemClock)).await
 }
@@ -95,7 +97,12 @@ pub async fn start_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<S
     let vendor = listen(config.listen).await?;
     let edge = listen(config.edge_listen).await?;
     let stage = Arc::new(Stage::new(clock, &config));
-    let control = Control::new(Arc::clone(&stage), Arc::new(config.clone()));
+    let config = Arc::new(config);
+    // Read once, so that a midnight between the start's days and the task's is in one of them.
+    let today = stage.clock.now().date_naive();
+    let (delivering, settings) = (Arc::clone(&stage), Arc::clone(&config));
+    spawn_blocking(move || deliver_at_start(&delivering, &settings, today)).await??;
+    let control = Control::new(Arc::clone(&stage), Arc::clone(&config));
     let front = Front { control: control.clone(), level3: Level3::new(&config, Arc::clone(&stage)) };
     let stop = CancellationToken::new();
     let (vendor_address, edge_address) = (vendor.1, edge.1);
@@ -104,9 +111,10 @@ pub async fn start_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<S
         vendor_address: reachable(vendor_address),
         edge_address: reachable(edge_address),
         control,
-        servers: [
+        tasks: [
             tokio::spawn(run(vendor.0, front, stop.clone())),
-            tokio::spawn(run(edge.0, Edge::new(&config, stage), stop.clone())),
+            tokio::spawn(run(edge.0, Edge::new(&config, Arc::clone(&stage)), stop.clone())),
+            tokio::spawn(deliver_each_day(stage, today, stop.clone())),
         ],
         stop: stop.drop_guard(),
     })

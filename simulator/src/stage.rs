@@ -1,4 +1,5 @@
-//! What all simulated servers share: one clock, one list of faults, one record of requests, one set of usage data.
+//! What all simulated servers share: one clock, one list of faults, one record of requests, one set of usage data,
+//! one folder of access logs.
 //!
 //! There is one stage for each simulator, so that requests to the vendor and to the edge are numbered in
 //! one order and a move of the time is seen by both. Made by `server`, and handed to the vendors, the
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use crate::clock::{Clock, SimulatorClock};
 use crate::config::Config;
 use crate::faults::Faults;
+use crate::logs::LogShelf;
 use crate::record::Recorder;
 use crate::usage::UsageBook;
 
@@ -17,6 +19,7 @@ pub(crate) struct Stage {
     pub(crate) faults: Faults,
     pub(crate) record: Arc<Recorder>,
     pub(crate) usage: UsageBook,
+    pub(crate) logs: LogShelf,
 }
 
 impl Stage {
@@ -26,6 +29,7 @@ impl Stage {
             faults: Faults::default(),
             record: Recorder::new(config.record_limit),
             usage: UsageBook::new(config),
+            logs: LogShelf::new(config),
         }
     }
 }

@@ -1,11 +1,12 @@
-//! What the types of a configuration cannot say: unique ids and names, keys whose access group exists, usage in bounds.
+//! What the types of a configuration cannot say: unique ids and names, keys whose access group exists, the rest in bounds.
 //!
 //! Property names are unique over all groups, because the edge server finds a property by its host alone.
-//! Names stand in the paths of requests, hence no slash and no space in them. The first contradiction is
-//! told, by name and never with a secret. Called by `Config::validate`.
+//! Names stand in the paths of requests, hence no slash and no space in them, and properties name folders of
+//! logs. The first contradiction is told, by name and never with a secret. Called by `Config::validate`.
 
 use std::collections::HashSet;
 
+use super::logs::{check_days, check_size};
 use super::usage::{check_cities, check_delay, check_golden};
 use super::{AccessGroupConfig, Config, PropertyConfig};
 
@@ -32,7 +33,9 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
     }
     check_cities(config.usage_cities)?;
     check_delay(config.usage_delay_minutes)?;
-    check_golden(&config.usage_golden)
+    check_golden(&config.usage_golden)?;
+    check_days(config.log_days, &config.log_golden_days)?;
+    check_size(config.log_files, config.log_lines)
 }
 
 /// The names that were met while a tree is checked.
@@ -85,8 +88,8 @@ impl Seen {
 
 fn check_name(what: &str, name: &str) -> Result<(), String> {
     let bad = |character: char| character == '/' || character.is_whitespace() || character.is_control();
-    if name.is_empty() || name.contains(bad) {
-        return Err(format!("{what} {name:?}: empty, or with a space or a slash"));
+    if matches!(name, "" | "." | "..") || name.contains(bad) {
+        return Err(format!("{what} {name:?}: empty, only dots, or with a space or a slash"));
     }
     Ok(())
 }

@@ -6,14 +6,18 @@
 //! Called by the command line (`overseas simulate`, `overseas up`) and by tests.
 
 mod check;
+mod logs;
 mod usage;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
+pub use self::logs::LogHeader;
+pub(crate) use self::logs::{check_size, has_folder, is_without_log};
 pub use self::usage::{DateTo, GoldenUsage};
 pub(crate) use self::usage::{FIRST_SECOND, GIGABYTE, MAX_CITIES, POINT_SECONDS, check_delay, check_golden, day_of};
 use crate::error::SimulatorError;
@@ -55,6 +59,33 @@ pub struct Config {
     /// Usage that is given and not made up: a UTC day of a property with golden rows has nothing else.
     #[serde(default = "demo_usage_golden")]
     pub usage_golden: Vec<GoldenUsage>,
+    /// The folder into which access logs are delivered, `YYYY/MM/DD/<property>/*.gz`; none or empty: no logs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_folder: Option<PathBuf>,
+    /// How many whole UTC days before today are delivered at the start, at most 366.
+    #[serde(default = "default_log_days")]
+    pub log_days: u32,
+    /// Days that are delivered at the start besides, whatever today is.
+    #[serde(default = "demo_log_golden_days")]
+    pub log_golden_days: Vec<NaiveDate>,
+    /// Files of a property and day, 1 to 100.
+    #[serde(default = "default_log_files")]
+    pub log_files: usize,
+    /// Requests in a file, at most 500,000.
+    #[serde(default = "default_log_lines")]
+    pub log_lines: usize,
+    /// Lines are a little out of order, some have equal times, and the times of one file reach into those of the next.
+    #[serde(default = "default_log_out_of_order")]
+    pub log_out_of_order: bool,
+    /// How a file begins.
+    #[serde(default)]
+    pub log_header: LogHeader,
+    /// The last file of each property and day is held back until it is released.
+    #[serde(default)]
+    pub log_late: bool,
+    /// The second file of each property and day, or the only one, ends in the middle until it is mended.
+    #[serde(default)]
+    pub log_broken: bool,
     /// The API keys.
     #[serde(default = "demo_keys")]
     pub keys: Vec<KeyConfig>,
@@ -217,6 +248,12 @@ impl Config {
         self
     }
 
+    /// The folder of the access logs, if any are to be delivered.
+    #[must_use]
+    pub fn log_folder(&self) -> Option<&Path> {
+        self.log_folder.as_deref().filter(|folder| !folder.as_os_str().is_empty())
+    }
+
     /// Checks what the types cannot: unique ids and names, and keys whose access group exists.
     ///
     /// # Errors
@@ -270,6 +307,22 @@ fn default_usage_delay_minutes() -> u32 {
     240
 }
 
+fn default_log_days() -> u32 {
+    3
+}
+
+fn default_log_files() -> usize {
+    4
+}
+
+fn default_log_lines() -> usize {
+    60
+}
+
+fn default_log_out_of_order() -> bool {
+    true
+}
+
 fn default_role() -> String {
     "Administrator".to_owned()
 }
@@ -288,6 +341,10 @@ fn demo_keys() -> Vec<KeyConfig> {
 
 fn demo_usage_golden() -> Vec<GoldenUsage> {
     Config::demo().usage_golden
+}
+
+fn demo_log_golden_days() -> Vec<NaiveDate> {
+    Config::demo().log_golden_days
 }
 
 fn demo_access_groups() -> Vec<AccessGroupConfig> {
@@ -325,8 +382,22 @@ mod tests {
         assert!(refused("usage_cities = 0").contains("usage_cities"));
         assert!(refused("usage_cities = 86").contains("usage_cities"));
         assert!(refused("usage_delay_minutes = 600000").contains("delay"));
+        assert!(refused("log_header = \"csv\"").contains("log_header"));
+        assert!(refused("log_files = 0").contains("files"));
+        assert!(refused("log_lines = 500001").contains("lines"));
+        assert!(refused("log_days = 367").contains("log_days"));
+        assert!(refused("log_golden_days = [\"2016-09-28\"]").contains("log_golden_days: 2016-09-28"));
+        assert!(refused("log_golden_days = [\"2016-02-30\"]").contains("log_golden_days"));
         let golden = "{property=\"p\",time=\"2016-08-04T07:51:00Z\",city=\"Miami\",volume=\"1\",requests=1}";
         assert!(refused(&format!("usage_golden = [{golden}]")).contains("golden usage of p"));
+    }
+
+    #[test]
+    fn an_empty_folder_delivers_no_logs() {
+        assert_eq!(Config::demo().log_folder(), None);
+        assert_eq!(Config::from_toml("log_folder = \"\"").unwrap().log_folder(), None);
+        let set = Config::from_toml("log_folder = \"var/logs\"").unwrap();
+        assert_eq!(set.log_folder(), Some(Path::new("var/logs")));
     }
 
     #[test]
@@ -339,6 +410,8 @@ mod tests {
         assert!(refused(&format!("{key}{key}{group}")).contains("key 1 is there twice"));
         assert!(refused(&format!("{key}{group}{group}")).contains("access group 5 is there twice"));
         assert!(refused(&format!("{key}{group}{property}")).contains("property p needs a scid"));
+        let parent = property.replace("\"p\"", "\"..\"");
+        assert!(refused(&format!("{key}{group}{parent}scid = \"S\"\n")).contains("property \"..\""));
         let twice = format!("{property}scid = \"S\"\n");
         assert!(refused(&format!("{key}{group}{twice}{twice}")).contains("property p is there twice"));
     }

@@ -11,6 +11,7 @@ mod answers;
 mod call;
 mod endpoints;
 mod invalidations;
+pub(crate) mod logs;
 mod order;
 mod signature;
 mod tree;

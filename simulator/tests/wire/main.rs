@@ -11,6 +11,7 @@ mod controls;
 mod edge;
 mod faults;
 mod invalidations;
+mod logs;
 mod signatures;
 mod start;
 mod tree;

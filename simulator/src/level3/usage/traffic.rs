@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::cities::Column;
 use super::query::ServiceType;
 use crate::config::{FIRST_SECOND, MAX_CITIES, POINT_SECONDS, day_of};
+use crate::hash::{mixed, seed};
 use crate::usage::{GoldenDays, GoldenRow};
 
 /// The traffic of each hour in thousandths of the peak.
@@ -102,16 +103,6 @@ impl Habit {
         let noise = 950 + mixed(self.seed ^ time.cast_unsigned()) % 101;
         self.peak * curve / 1000 * week / 1000 * noise / 1000
     }
-}
-
-/// The number that all of a property's own numbers come from.
-fn seed(name: &str) -> u64 {
-    // FNV-1a, which is the same for ever; the standard library's hash need not be.
-    mixed(
-        name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        }),
-    )
 }
 
 /// Chooses the metros of a property and their shares.
@@ -259,12 +250,4 @@ impl Track {
 
 fn index(number: i64) -> usize {
     usize::try_from(number).unwrap_or(0)
-}
-
-/// The finaliser of SplitMix64: every bit of the answer hangs on every bit of the number.
-fn mixed(number: u64) -> u64 {
-    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
