@@ -8,8 +8,12 @@
 use crate::domain::PurgeUrl;
 use crate::domain::usage::{UsageReport, UsageWindow};
 use async_trait::async_trait;
+use chrono::NaiveDate;
+use std::path::Path;
 use std::time::Duration;
+use tokio::io::AsyncRead;
 
+pub mod delivery;
 pub mod gate;
 pub mod http;
 pub mod level3;
@@ -33,6 +37,19 @@ pub struct Capabilities {
     pub preload: PreloadSupport,
     /// How usage is read; `None` for a vendor that does not tell it.
     pub usage: Option<UsageSupport>,
+    /// How access logs are had.
+    pub logs: LogSupport,
+}
+
+/// How access logs are had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogSupport {
+    /// There are none.
+    None,
+    /// The vendor delivers files to where the account's setting `logs` says, if it says so.
+    Delivery,
+    /// The vendor has a call for them.
+    Native,
 }
 
 /// What a collector needs to know of how a vendor tells usage.
@@ -75,6 +92,38 @@ pub enum Action {
     Refresh,
     /// The content is to be at the edge afterwards.
     Preload,
+}
+
+/// A log file of the vendor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFile {
+    /// Its name; files are merged in the order of their names.
+    pub name: String,
+    /// Bytes as they are delivered; gzip.
+    pub size: u64,
+    /// Differs when the file was changed: a time, a tag, or what else the vendor tells.
+    pub version: String,
+}
+
+/// The content of a log file.
+pub type LogReader = Box<dyn AsyncRead + Send + Unpin>;
+
+/// What a vendor has of one day of one property.
+#[async_trait]
+pub trait DeliveredLogs: Send + Sync {
+    /// The files, by name.
+    fn files(&self) -> &[LogFile];
+
+    /// Brings the files here, where they cannot be streamed from where they are.
+    async fn fetch(&self) -> Result<(), CdnError> {
+        Ok(())
+    }
+
+    /// Opens a file, after [`DeliveredLogs::fetch`].
+    async fn open(&self, file: &LogFile) -> Result<LogReader, CdnError>;
+
+    /// Removes copies, when the day's file is made.
+    async fn clean_up(&self) {}
 }
 
 /// The vendor has accepted a request.
@@ -178,6 +227,15 @@ pub trait Cdn: Send + Sync {
     /// requests in slots of five minutes, totals and by city. One call to the vendor. A vendor that has no data for
     /// the window gives an empty report, in which no slot is delivered; that is not an error.
     async fn usage(&self, property: &PropertyAddress, window: UsageWindow) -> Result<UsageReport, CdnError>;
+
+    /// The log files of a property for a UTC day; without any it is an empty list and no error. `staging` is a folder
+    /// for copies, where copies are needed.
+    async fn logs(
+        &self,
+        property: &PropertyAddress,
+        date: NaiveDate,
+        staging: &Path,
+    ) -> Result<Box<dyn DeliveredLogs>, CdnError>;
 }
 
 /// How a call to a vendor failed, by what the caller can do about it.

@@ -24,17 +24,20 @@ use self::breaker::Breaker;
 use self::call::{Account, Call};
 use self::document::Limits;
 use self::signature::Signer;
+use crate::cdn::delivery::Delivery;
 use crate::cdn::setting::{self, SettingError};
 use crate::cdn::{
     Accepted, AccountStatus, Action, CallGate, Capabilities, CatalogueGroup, CatalogueService, Cdn, CdnError,
-    PreloadSupport, ProgressReport, PropertyAddress, UsageSupport, http,
+    DeliveredLogs, LogSupport, PreloadSupport, ProgressReport, PropertyAddress, UsageSupport, http,
 };
 use crate::clock::Clock;
 use crate::config::CdnConfig;
 use crate::domain::PurgeUrl;
 use crate::domain::usage::{DAY_SECONDS, UsageReport, UsageWindow};
 use async_trait::async_trait;
+use chrono::NaiveDate;
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -61,6 +64,7 @@ pub fn capabilities() -> Capabilities {
         directories: true,
         preload: PreloadSupport::InvalidateThenFetch,
         usage: Some(USAGE),
+        logs: LogSupport::Delivery,
     }
 }
 
@@ -68,6 +72,7 @@ pub fn capabilities() -> Capabilities {
 pub struct Level3 {
     capabilities: Capabilities,
     account: Account,
+    delivery: Option<Delivery>,
 }
 
 impl Level3 {
@@ -101,7 +106,7 @@ impl Level3 {
             clock: Clock::system(),
             limits: Limits::DEFAULT,
         };
-        Ok(Self { capabilities: capabilities(), account })
+        Ok(Self { capabilities: capabilities(), account, delivery: Delivery::open(config)? })
     }
 }
 
@@ -180,5 +185,18 @@ impl Cdn for Level3 {
             body: None,
         };
         self.account.call(call, usage::Usage::new(window)).await?.visitor.finish()
+    }
+
+    async fn logs(
+        &self,
+        property: &PropertyAddress,
+        date: NaiveDate,
+        staging: &Path,
+    ) -> Result<Box<dyn DeliveredLogs>, CdnError> {
+        // The API has no call for logs: they are delivered as files, by the property's name.
+        match &self.delivery {
+            Some(delivery) => delivery.logs(&property.name, date, staging).await,
+            None => Err(CdnError::Unsupported("no log delivery is configured: set cdn.<name>.logs".to_owned())),
+        }
     }
 }
