@@ -53,6 +53,8 @@ enum Command {
     SyncService,
     /// Read a range of usage from the vendors again
     SyncUsage(commands::usage::SyncOptions),
+    /// Make the daily logs of a date anew
+    SyncLogs(commands::logs::SyncOptions),
     /// Stored usage
     Usage {
         #[command(subcommand)]
@@ -100,6 +102,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::SyncAg => commands::sync::run(&wire::config(file)?, commands::sync::Part::Groups).await?,
         Command::SyncService => commands::sync::run(&wire::config(file)?, commands::sync::Part::Services).await?,
         Command::SyncUsage(options) => commands::usage::sync(&wire::config(file)?, options).await?,
+        Command::SyncLogs(options) => commands::logs::sync(&wire::config(file)?, options).await?,
         Command::Usage { action } => commands::usage::run(&wire::config(file)?, action).await?,
         Command::Simulate(options) => commands::simulate::run(options).await?,
         Command::Openapi => commands::openapi::run(),

@@ -10,8 +10,10 @@ use overseas_shared::cdn::{CallGate, LocalGate, registry};
 use overseas_shared::clock::Clock;
 use overseas_shared::config::Config;
 use overseas_shared::db::{Database, schema};
+use overseas_shared::log_store::LogStore;
 use overseas_shared::queue::Queue;
 use overseas_shared::telemetry;
+use overseas_worker::jobs::logs::merge_turns;
 use overseas_worker::{Account, Context, SharedGate, new_owner, open_accounts};
 use std::path::Path;
 use std::sync::Arc;
@@ -56,6 +58,11 @@ pub(crate) fn queue(config: &Config) -> Result<Queue> {
     Queue::open(&config.queue.url, &config.queue.prefix).context("the setting `queue.url` is wrong")
 }
 
+/// Opens the log store.
+pub(crate) fn log_store(config: &Config) -> Result<LogStore> {
+    LogStore::open(&config.logs.store).context("the setting `logs.store` is wrong")
+}
+
 /// The accounts for a command that calls vendors by itself.
 pub(crate) async fn accounts(config: &Config, db: &Database) -> Result<Vec<Arc<Account>>> {
     let gate: Arc<dyn CallGate> = Arc::new(LocalGate::default());
@@ -68,7 +75,8 @@ pub(crate) async fn worker(config: Config, db: Database, queue: Queue, stop: &Ca
     let gate = SharedGate::start(db.clone(), clock.clone(), owner.clone(), stop.clone());
     let shared: Arc<dyn CallGate> = Arc::clone(&gate) as Arc<dyn CallGate>;
     let accounts = open_accounts(&config, &db, &shared, clock.now()).await?;
-    Ok(Context { db, queue, clock, config, accounts, gate, owner })
+    let store = log_store(&config)?;
+    Ok(Context { db, queue, clock, config, accounts, gate, store, merges: merge_turns(), owner })
 }
 
 /// A token that is cancelled by SIGTERM or Ctrl-C; the second signal ends the process at once.

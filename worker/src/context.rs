@@ -9,8 +9,10 @@ use crate::slots::SharedGate;
 use overseas_shared::clock::Clock;
 use overseas_shared::config::Config;
 use overseas_shared::db::Database;
+use overseas_shared::log_store::LogStore;
 use overseas_shared::queue::Queue;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// Shared by all jobs of a worker.
 pub struct Context {
@@ -26,6 +28,10 @@ pub struct Context {
     pub accounts: Vec<Arc<Account>>,
     /// Counts the calls to each account over all workers.
     pub gate: Arc<SharedGate>,
+    /// Where finished logs are kept.
+    pub store: LogStore,
+    /// Turns of the merges of logs; see [`crate::jobs::logs::merge_turns`].
+    pub merges: Arc<Semaphore>,
     /// The name of this run of this process; no other run has it.
     pub owner: String,
 }

@@ -47,12 +47,15 @@ pub async fn run(context: Context, stop: CancellationToken) {
 fn start_reconcilers(context: &Arc<Context>, tracker: &TaskTracker, stop: &CancellationToken) -> Signals {
     let mut signals = Signals::default();
     for account in &context.accounts {
-        let loops: [(WakeKind, Arc<dyn Reconciler>); 4] = [
+        let mut loops: Vec<(WakeKind, Arc<dyn Reconciler>)> = vec![
             (WakeKind::Refresh, Arc::new(jobs::submit::Submit::refresh(context, account))),
             (WakeKind::Preload, Arc::new(jobs::submit::Submit::preload(context, account))),
             (WakeKind::Preload, Arc::new(jobs::fetch::Fetch::new(context, account))),
             (WakeKind::Poll, Arc::new(jobs::poll::Poll::new(context, account))),
         ];
+        if account.has_logs() {
+            loops.push((WakeKind::LogFetch, Arc::new(jobs::logs::LogFetch::new(context, account))));
+        }
         for (kind, job) in loops {
             let woken = signals.add(kind, &account.name);
             let sweep = Duration::from_secs(u64::from(context.config.worker.sweep_seconds));

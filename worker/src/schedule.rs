@@ -6,7 +6,7 @@
 
 use crate::context::Context;
 use crate::jobs::usage::{self, Recent, UsageRun};
-use crate::jobs::{housekeeping, sync};
+use crate::jobs::{housekeeping, logs, sync};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use overseas_shared::db::{DbError, schedule};
@@ -31,7 +31,7 @@ struct Entry {
     job: Job,
 }
 
-const TIMETABLE: [Entry; 8] = [
+const TIMETABLE: [Entry; 9] = [
     Entry {
         name: "sync-catalogue",
         every: 30 * MINUTE,
@@ -68,6 +68,14 @@ const TIMETABLE: [Entry; 8] = [
         offset: MINUTE,
         at_start: true,
         job: |context| backfill(context).boxed(),
+    },
+    // A little past the hour, so that the first look at a day that has ended finds its last files.
+    Entry {
+        name: "logs",
+        every: HOUR,
+        offset: 15 * MINUTE,
+        at_start: true,
+        job: |context| schedule_logs(context).boxed(),
     },
     Entry { name: "housekeeping", every: HOUR, offset: 0, at_start: false, job: |context| sweep(context).boxed() },
     Entry { name: "tidy", every: MINUTE, offset: 0, at_start: false, job: |context| tidy(context).boxed() },
@@ -127,8 +135,16 @@ fn said_of_runs(context: &Context, outcomes: Vec<Result<UsageRun, DbError>>) -> 
     if failed { Err(said) } else { Ok(said) }
 }
 
+async fn schedule_logs(context: Arc<Context>) -> Result<String, String> {
+    logs::schedule_recent(&context).await.map_err(|error| error.to_string())
+}
+
 async fn sweep(context: Arc<Context>) -> Result<String, String> {
-    housekeeping::sweep(&context).await.map_err(|error| error.to_string())
+    let said = housekeeping::sweep(&context).await.map_err(|error| error.to_string())?;
+    let keep = context.config.logs.keep_days;
+    let removed = logs::remove_old(&context.db, &context.store, keep, context.clock.now()).await;
+    let (days, files) = removed.map_err(|error| format!("{said}; old logs: {error}"))?;
+    Ok(format!("{said}, {days} days of logs, {files} files without a day"))
 }
 
 async fn tidy(context: Arc<Context>) -> Result<String, String> {

@@ -75,7 +75,7 @@ fn time(text: &str) -> Result<i64, String> {
     }
 }
 
-fn read_domains(written: &[String]) -> Result<Vec<DomainName>> {
+pub(crate) fn read_domains(written: &[String]) -> Result<Vec<DomainName>> {
     Ok(written.iter().map(|name| DomainName::parse(name)).collect::<Result<_, _>>()?)
 }
 
@@ -130,7 +130,7 @@ pub(crate) async fn sync(config: &Config, options: SyncOptions) -> Result<()> {
 }
 
 /// On a terminal a bar, elsewhere nothing.
-fn bar(length: u64, name: &str) -> ProgressBar {
+pub(crate) fn bar(length: u64, name: &str) -> ProgressBar {
     let bar = ProgressBar::new(length).with_prefix(name.to_owned());
     if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {eta} {msg}") {
         bar.set_style(style);

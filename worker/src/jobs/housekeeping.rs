@@ -3,7 +3,9 @@
 //! Scheduled; every step is idempotent and bounded, so that it never holds a lock for long.
 
 use crate::context::Context;
-use overseas_shared::db::{DbError, api_token, audit, idempotency, login, schedule, session, submission, task, usage};
+use overseas_shared::db::{
+    DbError, api_token, audit, idempotency, log, login, schedule, session, submission, task, usage,
+};
 
 const DAY: i64 = 24 * 3_600_000;
 /// Days that an API token is still listed after it expired, so that its owner can find out why nothing works.
@@ -86,6 +88,11 @@ pub async fn measure(context: &Context) -> Result<String, DbError> {
             let labels = [("cdn", account.name.clone()), ("state", state.to_owned())];
             metrics::gauge!("overseas_tasks", &labels).set(number);
             metrics::gauge!("overseas_task_oldest_age_seconds", &labels).set(age);
+        }
+        let (missing, broken) = log::open_counts(&context.db, account.id).await?;
+        for (state, number) in [("missing", missing), ("broken", broken)] {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+            metrics::gauge!("overseas_log_days", "cdn" => account.name.clone(), "state" => state).set(number as f64);
         }
     }
     Ok(String::new())

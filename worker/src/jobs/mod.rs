@@ -8,6 +8,7 @@
 pub mod edge;
 pub mod fetch;
 pub mod housekeeping;
+pub mod logs;
 pub mod plan;
 pub mod poll;
 pub mod submit;

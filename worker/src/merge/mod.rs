@@ -21,9 +21,9 @@ use line::Lines;
 use spill::Spill;
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use tokio_util::sync::CancellationToken;
 
 /// Bytes that are decompressed at a time.
 const PIECE: usize = 128 * 1024;
@@ -111,7 +111,7 @@ pub trait Files {
 pub fn merge(
     files: &dyn Files,
     settings: &Settings,
-    cancel: &AtomicBool,
+    cancel: &CancellationToken,
     output: impl FnMut(Vec<u8>) -> bool + Send,
 ) -> Result<Merged, MergeError> {
     let mut merged = Merged::default();
@@ -121,7 +121,7 @@ pub fn merge(
         let mut number = 0_u64;
         let mut write = |line: &[u8]| {
             number += 1;
-            if number.is_multiple_of(4096) && cancel.load(Ordering::Relaxed) {
+            if number.is_multiple_of(4096) && cancel.is_cancelled() {
                 return Err(MergeError::Cancelled);
             }
             gzip.line(line)
@@ -148,7 +148,7 @@ enum Sorted {
 fn sort(
     files: &dyn Files,
     settings: &Settings,
-    cancel: &AtomicBool,
+    cancel: &CancellationToken,
     merged: &mut Merged,
 ) -> Result<Sorted, MergeError> {
     thread::scope(|scope| {
@@ -208,7 +208,7 @@ enum ReadError {
 /// Reads all files into chunks; `exchange` takes a full one for an empty one. Returns the last one.
 fn read_all(
     files: &dyn Files,
-    cancel: &AtomicBool,
+    cancel: &CancellationToken,
     merged: &mut Merged,
     mut chunk: Chunk,
     mut exchange: impl FnMut(Chunk) -> Option<Chunk>,
@@ -227,7 +227,7 @@ fn read_all(
         };
         let mut bytes = 0_u64;
         let broken = loop {
-            if cancel.load(Ordering::Relaxed) {
+            if cancel.is_cancelled() {
                 return Err(ReadError::Merge(MergeError::Cancelled));
             }
             match reader.read(&mut piece).map_err(failed)? {

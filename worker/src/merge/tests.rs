@@ -38,7 +38,7 @@ fn settings(chunk_bytes: usize) -> Settings {
 
 fn run(files: Vec<Vec<u8>>, chunk_bytes: usize) -> (Merged, Vec<u8>) {
     let mut stream = Vec::new();
-    let merged = merge(&Given(files), &settings(chunk_bytes), &AtomicBool::new(false), |piece| {
+    let merged = merge(&Given(files), &settings(chunk_bytes), &CancellationToken::new(), |piece| {
         stream.extend(piece);
         true
     });
@@ -228,7 +228,7 @@ fn the_same_lines_give_the_same_bytes() {
     let stream = |threads| {
         let mut stream = Vec::new();
         let settings = Settings { threads, ..settings(1 << 20) };
-        merge(&Given(vec![packed(text.as_bytes())]), &settings, &AtomicBool::new(false), |piece| {
+        merge(&Given(vec![packed(text.as_bytes())]), &settings, &CancellationToken::new(), |piece| {
             stream.extend(piece);
             true
         })
@@ -247,11 +247,13 @@ fn the_same_lines_give_the_same_bytes() {
 fn a_merge_ends_when_it_is_called_off_and_when_nobody_takes_the_result() {
     let text: String = (0..50_000).map(|n| format!("2016-09-29 10:{:02}:00.000 line {n}\n", n % 60)).collect();
     let files = Given(vec![packed(text.as_bytes())]);
-    let called_off = merge(&files, &settings(1 << 16), &AtomicBool::new(true), |_| true);
+    let cancelled = CancellationToken::new();
+    cancelled.cancel();
+    let called_off = merge(&files, &settings(1 << 16), &cancelled, |_| true);
     assert!(matches!(called_off, Err(MergeError::Cancelled)), "{called_off:?}");
     for taken in 0..2 {
         let mut left = taken;
-        let refused = merge(&files, &settings(1 << 16), &AtomicBool::new(false), |_| {
+        let refused = merge(&files, &settings(1 << 16), &CancellationToken::new(), |_| {
             left -= 1;
             left >= 0
         });
@@ -273,10 +275,11 @@ fn a_source_that_fails_and_a_staging_folder_that_cannot_be_written_are_named() {
             Err(io::Error::other("cut off"))
         }
     }
-    let failed = merge(&Failing, &settings(1 << 16), &AtomicBool::new(false), |_| true).unwrap_err();
+    let failed = merge(&Failing, &settings(1 << 16), &CancellationToken::new(), |_| true).unwrap_err();
     assert_eq!(failed.to_string(), "a.gz: cut off");
     let text = "2016-09-29 10:00:00.000 line\n".repeat(10_000);
     let nowhere = Settings { scratch: PathBuf::from("/dev/null/nowhere"), ..settings(1 << 16) };
-    let failed = merge(&Given(vec![packed(text.as_bytes())]), &nowhere, &AtomicBool::new(false), |_| true).unwrap_err();
+    let failed =
+        merge(&Given(vec![packed(text.as_bytes())]), &nowhere, &CancellationToken::new(), |_| true).unwrap_err();
     assert!(failed.to_string().starts_with("the staging folder /dev/null/nowhere"), "{failed}");
 }

@@ -16,9 +16,11 @@ use overseas_shared::db::audit::NewEntry;
 use overseas_shared::db::login::{self, Attempt, NewSession, Subject};
 use overseas_shared::db::{Database, catalogue, mapping};
 use overseas_shared::domain::{DomainName, EmailAddress, Kind as TaskKind};
+use overseas_shared::log_store::LogStore;
 use overseas_shared::queue::Queue;
 use overseas_shared::secret::new_token;
 use overseas_simulator::{Config as SimulatorConfig, Control, Simulator};
+use overseas_worker::jobs::logs::merge_turns;
 use overseas_worker::jobs::{fetch::Fetch, poll::Poll, submit::Submit, sync};
 use overseas_worker::reconcile::{Next, Reconciler};
 use overseas_worker::{Account, Context, SharedGate, new_owner, open_accounts};
@@ -106,6 +108,7 @@ impl World {
         let mut config = Config::default();
         config.database.url = url.clone();
         config.logs.store = folder.path().join("logs").display().to_string();
+        config.logs.staging = folder.path().join("staging").display().to_string();
         config.cdn.insert(
             "level3".to_owned(),
             CdnConfig {
@@ -131,6 +134,8 @@ impl World {
             config: config.clone(),
             accounts,
             gate,
+            store: LogStore::open(&config.logs.store).unwrap(),
+            merges: merge_turns(),
             owner,
         };
         let bound = bind("127.0.0.1:0").await.unwrap();
@@ -224,6 +229,8 @@ impl World {
             config,
             accounts,
             gate,
+            store: self.context.store.clone(),
+            merges: merge_turns(),
             owner,
         })
     }

@@ -64,10 +64,10 @@ impl Delivery {
         if !is_plain_name(property) {
             return Err(CdnError::Unsupported(format!("{property:?} cannot be the name of a folder")));
         }
-        let folder = format!("{}/{property}/", date.format("%Y/%m/%d"));
+        let day = date.format("%Y/%m/%d").to_string();
         match self {
-            Self::Tree(tree) => Ok(Box::new(tree.logs(folder).await?)),
-            Self::Rsync(rsync) => Ok(Box::new(rsync.logs(folder, staging).await?)),
+            Self::Tree(tree) => Ok(Box::new(tree.logs(format!("{day}/{property}/")).await?)),
+            Self::Rsync(rsync) => Ok(Box::new(rsync.logs(&day, property, staging).await?)),
         }
     }
 }

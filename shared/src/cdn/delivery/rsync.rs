@@ -69,21 +69,26 @@ impl Rsync {
         Ok(Self { base: format!("{}/", url.as_str().trim_end_matches('/')), password })
     }
 
-    pub(super) async fn logs(&self, folder: String, staging: &Path) -> Result<RsyncLogs, CdnError> {
-        let source = format!("{}{folder}", self.base);
-        let staged = staging.join(&folder);
-        let list = ["--list-only", "--no-human-readable", "--8-bit-output", "--dirs"];
-        let files = match self.run(&[&list[..], &SILENCE, &["--", &source]].concat(), LIST_TIMEOUT).await {
-            Ok(listing) => listing.lines().filter_map(read_line).collect(),
+    /// `day` is `YYYY/MM/DD`.
+    pub(super) async fn logs(&self, day: &str, property: &str, staging: &Path) -> Result<RsyncLogs, CdnError> {
+        let source = Source {
+            address: format!("{}{day}/", self.base),
+            filters: filters(property),
+            staged: staging.join(day).join(property),
+        };
+        let list = ["--list-only", "--no-human-readable", "--8-bit-output", "--no-motd"];
+        let files = match self.run(&source.arguments(&list, None), LIST_TIMEOUT).await {
+            Ok(listing) => listing.lines().filter_map(|line| read_line(line, property)).collect(),
+            // Nothing at all was delivered for the day.
             Err(Failure { code: Some(EXIT_PARTIAL), said }) if said.contains("No such file or directory") => Vec::new(),
             Err(failure) => return Err(failure.into()),
         };
         let daemon = Self { base: self.base.clone(), password: self.password.clone() };
-        Ok(RsyncLogs { daemon, source, staged, files: in_order(files)? })
+        Ok(RsyncLogs { daemon, source, files: in_order(files)? })
     }
 
     /// Runs the program; returns what it wrote.
-    async fn run(&self, arguments: &[&str], most: Duration) -> Result<String, Failure> {
+    async fn run(&self, arguments: &[String], most: Duration) -> Result<String, Failure> {
         let mut command = Command::new("rsync");
         command.args(arguments).env("LC_ALL", "C").env("TZ", "UTC").env_remove("RSYNC_RSH").stdin(Stdio::null());
         command.env("RSYNC_PASSWORD", self.password.as_ref().map_or("", |password| password.expose_secret()));
@@ -104,6 +109,39 @@ impl Rsync {
     }
 }
 
+/// The files of one property on one day.
+#[derive(Debug)]
+struct Source {
+    /// The day's folder.
+    address: String,
+    /// Which of its files are meant.
+    filters: [String; 3],
+    /// Where copies of them go.
+    staged: PathBuf,
+}
+
+impl Source {
+    fn arguments(&self, options: &[&str], target: Option<String>) -> Vec<String> {
+        let options = options.iter().chain(&SILENCE).map(|option| (*option).to_owned());
+        let all = options.chain(["--recursive".to_owned()]).chain(self.filters.clone());
+        all.chain(["--".to_owned(), self.address.clone()]).chain(target).collect()
+    }
+}
+
+/// The daemon takes wildcards in an address, so that the folder of `*.example.com` would be everybody's; in a filter
+/// they can be escaped.
+fn filters(property: &str) -> [String; 3] {
+    let mut escaped = String::new();
+    let has_wildcard = property.contains(['*', '?', '[']);
+    for character in property.chars() {
+        if has_wildcard && matches!(character, '*' | '?' | '[' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    [format!("--include=/{escaped}/"), format!("--include=/{escaped}/*.gz"), "--exclude=*".to_owned()]
+}
+
 /// How the program ended, and what it said.
 struct Failure {
     code: Option<i32>,
@@ -120,22 +158,22 @@ impl From<Failure> for CdnError {
     }
 }
 
-/// `-rw-r--r--           3 2026/11/23 12:53:07 a.gz`; anything but a file with a plain name is left out.
-fn read_line(line: &str) -> Option<LogFile> {
+/// `-rw-r--r--           3 2026/11/23 12:53:07 property/a.gz`; anything but a file with a plain name is left out.
+fn read_line(line: &str, property: &str) -> Option<LogFile> {
     let rest = line.strip_prefix('-')?;
     let (_, rest) = rest.split_once(' ')?;
     let (size, rest) = rest.trim_start().split_once(' ')?;
     let (date, rest) = rest.split_once(' ')?;
     let (time, name) = rest.split_once(' ')?;
+    let name = name.strip_prefix(property)?.strip_prefix('/')?;
     let size = size.parse().ok()?;
     is_log(name).then(|| LogFile { name: name.to_owned(), size, version: format!("{date} {time}") })
 }
 
 /// The files of one day.
-pub struct RsyncLogs {
+pub(super) struct RsyncLogs {
     daemon: Rsync,
-    source: String,
-    staged: PathBuf,
+    source: Source,
     files: Vec<LogFile>,
 }
 
@@ -147,27 +185,27 @@ impl DeliveredLogs for RsyncLogs {
 
     async fn fetch(&self) -> Result<(), CdnError> {
         let staging = |error: std::io::Error| {
-            CdnError::Transient(format!("the staging folder {}: {error}", self.staged.display()))
+            CdnError::Transient(format!("the staging folder {}: {error}", self.source.staged.display()))
         };
-        tokio::fs::create_dir_all(&self.staged).await.map_err(staging)?;
-        let target = format!("{}/", self.staged.display());
-        let copy = ["--times", "--dirs", "--no-links", "--partial", "--include=*.gz", "--exclude=*"];
-        let arguments = [&copy[..], &SILENCE, &["--", &self.source, &target]].concat();
+        tokio::fs::create_dir_all(&self.source.staged).await.map_err(staging)?;
+        let day = self.source.staged.parent().unwrap_or(&self.source.staged);
+        let copy = ["--times", "--no-links", "--partial", "--no-motd"];
+        let arguments = self.source.arguments(&copy, Some(format!("{}/", day.display())));
         self.daemon.run(&arguments, FETCH_TIMEOUT).await?;
         Ok(())
     }
 
     async fn open(&self, file: &LogFile) -> Result<LogReader, CdnError> {
-        let path = self.staged.join(&file.name);
+        let path = self.source.staged.join(&file.name);
         let failed = |error| CdnError::Transient(format!("the copy of {}: {error}", file.name));
         Ok(Box::new(tokio::fs::File::open(path).await.map_err(failed)?))
     }
 
     async fn clean_up(&self) {
-        if let Err(error) = tokio::fs::remove_dir_all(&self.staged).await
+        if let Err(error) = tokio::fs::remove_dir_all(&self.source.staged).await
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::warn!(folder = %self.staged.display(), %error, "copies of log files could not be removed");
+            tracing::warn!(folder = %self.source.staged.display(), %error, "copies of log files could not be removed");
         }
     }
 }
@@ -213,20 +251,29 @@ mod tests {
         assert!(!format!("{rsync:?}").contains("hunter2"));
     }
 
+    #[test]
+    fn a_wildcard_in_a_property_is_no_wildcard_for_rsync() {
+        assert_eq!(filters("*.example.com")[1], "--include=/\\*.example.com/*.gz");
+        assert_eq!(filters("cdn.example.com")[0], "--include=/cdn.example.com/");
+    }
+
     /// The lines are what rsync 3.5.0 wrote.
     #[test]
     fn a_listing_is_read() {
         let listing = "\
 drwxr-xr-x        4096 2026/11/23 12:53:07 .
--rw-r--r--           3 2026/11/23 12:53:07 a b.gz
-lrwxrwxrwx          11 2026/11/23 12:53:07 link.gz
--rw-r--r--           0 2026/11/23 12:53:07 n\\#012l.gz
--rw-r--r-- 98765432100 2026/11/23 12:53:07 x.gz
--rw-r--r--           0 2026/11/23 12:53:07 ü.gz
--rw-r--r--           0 2026/11/23 12:53:07 .half.gz.Ab12
--rw-r--r--           0 2026/11/23 12:53:07 notes.txt
-drwxr-xr-x        4096 2026/11/23 12:53:07 dir.gz";
-        let read: Vec<(String, u64)> = listing.lines().filter_map(read_line).map(|f| (f.name, f.size)).collect();
+drwxr-xr-x        4096 2026/11/23 12:53:07 p
+-rw-r--r--           3 2026/11/23 12:53:07 p/a b.gz
+lrwxrwxrwx          11 2026/11/23 12:53:07 p/link.gz
+-rw-r--r--           0 2026/11/23 12:53:07 p/n\\#012l.gz
+-rw-r--r-- 98765432100 2026/11/23 12:53:07 p/x.gz
+-rw-r--r--           0 2026/11/23 12:53:07 p/ü.gz
+-rw-r--r--           0 2026/11/23 12:53:07 p/.half.gz.Ab12
+-rw-r--r--           0 2026/11/23 12:53:07 p/notes.txt
+-rw-r--r--           0 2026/11/23 12:53:07 other/x.gz
+drwxr-xr-x        4096 2026/11/23 12:53:07 p/dir.gz";
+        let files = listing.lines().filter_map(|line| read_line(line, "p"));
+        let read: Vec<(String, u64)> = files.map(|file| (file.name, file.size)).collect();
         let expected = [("a b.gz", 3), ("x.gz", 98_765_432_100), ("ü.gz", 0)];
         assert_eq!(read, expected.map(|(name, size)| (name.to_owned(), size)));
     }

@@ -71,7 +71,7 @@ fn failed(error: &opendal::Error) -> CdnError {
 }
 
 /// The files of one day.
-pub struct TreeLogs {
+pub(super) struct TreeLogs {
     operator: Operator,
     folder: String,
     files: Vec<LogFile>,
