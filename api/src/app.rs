@@ -49,6 +49,7 @@ fn cors(origins: &[String]) -> Option<Cors> {
         .allow_methods([Method::GET, Method::POST, Method::PUT])
         .allow_headers(["authorization", "content-type", "idempotency-key", "x-request-id"])
         .expose_headers(["x-request-id", "retry-after", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"])
+        .expose_headers(["content-disposition", "content-range", "etag"])
         .max_age(86_400);
     Some(origins.iter().fold(cors, |cors, origin| cors.allow_origin(origin)))
 }
@@ -153,7 +154,13 @@ async fn fail(response: Response, method: &Method, path: &str, request_id: &str)
     let failure = Failure { err: status.as_u16(), message, request_id: request_id.to_owned() };
     let body = serde_json::to_vec(&failure).unwrap_or_default();
     let mut answer = Response::builder().status(status).content_type("application/json").body(body);
-    let kept = [header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::ACCESS_CONTROL_ALLOW_ORIGIN, header::VARY];
+    let kept = [
+        header::RETRY_AFTER,
+        header::WWW_AUTHENTICATE,
+        header::CONTENT_RANGE,
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        header::VARY,
+    ];
     for name in kept {
         if let Some(value) = parts.headers.get(&name) {
             answer.headers_mut().insert(name, value.clone());

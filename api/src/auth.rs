@@ -49,6 +49,14 @@ pub struct Purger(pub Caller);
 /// A caller that may follow tasks: one that may read, or one that may make them.
 pub struct TaskReader(pub Caller);
 
+/// Somebody who wants a log: with a link, whose signature the handler checks, or a caller that may read.
+pub enum LogReader {
+    /// Somebody with what looks like a link.
+    Link(Visitor),
+    /// A caller that may read.
+    Caller(Caller),
+}
+
 /// A caller who acts for anyone and may change what users may do.
 pub struct Staff(pub Caller);
 
@@ -95,6 +103,17 @@ impl Visitor {
             detail: detail.to_owned(),
             request_id: self.request_id.clone(),
         }
+    }
+}
+
+impl LogReader {
+    /// A link is judged by its signature alone, whoever follows it.
+    async fn meet(request: &Request) -> Result<Self, ApiError> {
+        let params = request.extensions().get::<RawParams>();
+        if params.is_some_and(|params| ["signature", "expires"].iter().any(|name| params.0.contains_key(*name))) {
+            return Ok(Self::Link(Visitor::meet(request).await?));
+        }
+        Ok(Self::Caller(Caller::identify(request).await?.with(&[TokenScope::Read])?))
     }
 }
 
@@ -281,6 +300,7 @@ extractor!(Purger, SCHEMES.to_vec(), request => Purger(Caller::identify(request)
 extractor!(TaskReader, SCHEMES.to_vec(), request => {
     TaskReader(Caller::identify(request).await?.with(&[TokenScope::Read, TokenScope::Purge])?)
 });
+extractor!(LogReader, SCHEMES.to_vec(), request => LogReader::meet(request).await?);
 extractor!(Staff, SCHEMES.to_vec(), request => Staff(Caller::identify(request).await?.staff()?));
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 mod shapes;
 
 use crate::routes::{
-    accounts::Accounts, audit::Audit, cdns::Cdns, mappings::Mappings, operations::Operations, purge::Purge,
+    accounts::Accounts, audit::Audit, cdns::Cdns, logs::Logs, mappings::Mappings, operations::Operations, purge::Purge,
     sessions::Sessions, statistics::Statistics,
 };
 use poem::endpoint::make_sync;
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// All handlers.
-type Api = (Sessions, Purge, Statistics, Mappings, Cdns, Accounts, Audit, Operations);
+type Api = (Sessions, Purge, Statistics, Logs, Mappings, Cdns, Accounts, Audit, Operations);
 
 const DESCRIPTION: &str = "One API for every CDN that a company buys: refresh (purge) and preload URLs, follow the tasks, \
 see who is mapped to what. Parameters may stand in the query string, a JSON body or a form, on every method; where a name \
@@ -28,7 +28,7 @@ parameters are ignored, and a trailing slash changes nothing. Success is HTTP 20
 and `{\"err\", \"message\", \"request_id\"}`. Callers from trusted networks need no credential and count as staff.";
 
 fn api() -> Api {
-    (Sessions, Purge, Statistics, Mappings, Cdns, Accounts, Audit, Operations)
+    (Sessions, Purge, Statistics, Logs, Mappings, Cdns, Accounts, Audit, Operations)
 }
 
 fn open_api() -> OpenApiService<Api, ()> {
@@ -105,6 +105,12 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
                     describe_body(operation, &mut schemas);
                 }
                 describe_headers(operation);
+                // Only a file has parts.
+                if operation["operationId"] != "log"
+                    && let Some(responses) = operation["responses"].as_object_mut()
+                {
+                    responses.remove("416");
+                }
             }
         }
     }
@@ -245,14 +251,28 @@ static METHODS: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(|| {
     methods
 });
 
+/// The documented path that a request's path stands for, and its methods.
+fn documented(path: &str) -> Option<(&'static str, &'static [String])> {
+    let path = path.trim_end_matches('/');
+    let found = METHODS.get_key_value(path).or_else(|| METHODS.iter().find(|(pattern, _)| stands_for(pattern, path)));
+    found.map(|(known, methods)| (known.as_str(), methods.as_slice()))
+}
+
+/// Whether a path with parameters, such as `/level3/log/{name}`, stands for this one.
+fn stands_for(pattern: &str, path: &str) -> bool {
+    let (pattern, path): (Vec<&str>, Vec<&str>) = (pattern.split('/').collect(), path.split('/').collect());
+    let fits = |(known, given): (&&str, &&str)| known == given || (known.starts_with('{') && !given.is_empty());
+    pattern.len() == path.len() && pattern.iter().zip(&path).all(fits)
+}
+
 /// The methods that a path takes.
 #[must_use]
 pub fn methods_of(path: &str) -> Vec<String> {
-    METHODS.get(path.trim_end_matches('/')).cloned().unwrap_or_default()
+    documented(path).map(|(_, methods)| methods.to_vec()).unwrap_or_default()
 }
 
 /// The path as a metric's label: a known one, or `other`, so that clients cannot make new labels.
 #[must_use]
 pub fn route_label(path: &str) -> &'static str {
-    METHODS.get_key_value(path.trim_end_matches('/')).map_or("other", |(known, _)| known.as_str())
+    documented(path).map_or("other", |(known, _)| known)
 }

@@ -48,6 +48,14 @@ pub enum ApiError {
         /// Seconds until the next try is worth making.
         retry_after: u64,
     },
+    /// The part of a file that is asked for begins after its end.
+    #[error("{message}")]
+    RangeNotSatisfiable {
+        /// What is wrong.
+        message: String,
+        /// Bytes of the file.
+        size: u64,
+    },
     /// Something that we need does not answer.
     #[error("{0}")]
     Unavailable(String),
@@ -69,6 +77,7 @@ impl ApiError {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -143,6 +152,7 @@ impl poem::error::ResponseError for ApiError {
         let response = Response::builder().status(self.status());
         let response = match self {
             Self::TooManyRequests { retry_after, .. } => response.header("Retry-After", *retry_after),
+            Self::RangeNotSatisfiable { size, .. } => response.header("Content-Range", format!("bytes */{size}")),
             Self::Unavailable(_) => response.header("Retry-After", 2),
             Self::Unauthorized(_) => response.header("WWW-Authenticate", "Bearer"),
             _ => response,
@@ -163,7 +173,7 @@ pub struct Failure {
 }
 
 /// The statuses of failures that the document lists for every call.
-const DOCUMENTED: [(u16, &str); 11] = [
+const DOCUMENTED: [(u16, &str); 12] = [
     (400, "A parameter is missing or wrong, or the body cannot be read."),
     (401, "No credential, or one that is not valid."),
     (403, "The caller may not do this."),
@@ -171,6 +181,7 @@ const DOCUMENTED: [(u16, &str); 11] = [
     (405, "The path exists, but not with this method."),
     (409, "It exists already."),
     (413, "The request is too large."),
+    (416, "The range begins after the end of the file."),
     (422, "The idempotency key was used with another request."),
     (429, "Too many requests; `Retry-After` says when to come back."),
     (500, "A defect of the server; the log speaks of it under the request id."),

@@ -9,6 +9,7 @@ pub mod document;
 pub mod error;
 pub mod idempotency;
 pub mod limits;
+pub mod log_file;
 pub mod memory;
 pub mod params;
 pub mod routes;

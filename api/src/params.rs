@@ -149,6 +149,17 @@ pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>
     }
 }
 
+/// A text that may be all digits, which JSON may write as a number.
+///
+/// # Errors
+/// When it is anything else.
+pub fn loose_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Number(number) => Ok(Some(number.to_string())),
+        other => text(other).map_err(D::Error::custom),
+    }
+}
+
 /// A password: text that is not trimmed.
 ///
 /// # Errors

@@ -15,17 +15,20 @@ use overseas_shared::batch::{Batcher, Coalescer};
 use overseas_shared::cdn::{Capabilities, registry};
 use overseas_shared::clock::Clock;
 use overseas_shared::config::Config;
-use overseas_shared::db::api_token;
 use overseas_shared::db::mapping::{self, PurgePlace};
 use overseas_shared::db::session::{self, Session, TokenHash};
 use overseas_shared::db::task::{self, TaskFilter, TaskOrder};
 use overseas_shared::db::{Database, DbError, epoch};
+use overseas_shared::db::{api_token, log};
 use overseas_shared::domain::Scope;
+use overseas_shared::domain::log::LinkSigner;
+use overseas_shared::log_store::LogStore;
 use overseas_shared::queue::Queue;
 use overseas_shared::rate_limit::{Limit, RateLimiter};
 use overseas_shared::task_id::TaskIds;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use tokio::sync::OnceCell;
 
 /// Most requests that share one trip to the database.
 const TOGETHER: usize = 64;
@@ -55,6 +58,9 @@ pub struct State {
     pub limiter: Option<RateLimiter>,
     /// Logins of one account are checked one after the other.
     pub logins: Turns,
+    /// Where finished logs are kept.
+    pub store: LogStore,
+    link_signer: OnceCell<LinkSigner>,
     memory: Memory,
     epochs: Coalescer<(), Result<i64, DbError>>,
     sessions: Batcher<TokenHash, Result<Option<Session>, DbError>>,
@@ -67,7 +73,7 @@ pub struct State {
 impl State {
     /// Starts the batchers.
     #[must_use]
-    pub fn new(db: Database, queue: Queue, clock: Clock, config: Config) -> Self {
+    pub fn new(db: Database, queue: Queue, clock: Clock, store: LogStore, config: Config) -> Self {
         let capabilities = config
             .cdn
             .iter()
@@ -75,6 +81,8 @@ impl State {
             .collect();
         Self {
             logins: Turns::default(),
+            store,
+            link_signer: OnceCell::new(),
             memory: Memory::default(),
             epochs: epoch_coalescer(&db),
             sessions: session_batcher(&db, &clock),
@@ -138,6 +146,15 @@ impl State {
         let found = self.places.ask(place.clone()).await??;
         self.memory.keep_places(epoch, place, &found);
         Ok(found)
+    }
+
+    /// Signs and checks download links, with the same key in all processes.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] when the database cannot be asked.
+    pub async fn link_signer(&self) -> Result<&LinkSigner, ApiError> {
+        let read = || async { log::link_secret(&self.db).await.map(|secret| LinkSigner::new(&secret)) };
+        Ok(self.link_signer.get_or_try_init(read).await?)
     }
 
     /// Writes an order of tasks; when this returns, it is committed.

@@ -73,6 +73,11 @@ fn time() -> Value {
     json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": 253_402_300_799_i64})
 }
 
+/// A UTC day as `20160928` or `2016-09-28`; not every one is there, such as the 31st of February.
+fn day() -> Value {
+    json!({"type": "string", "pattern": "^[0-9]{4}-?[0-9]{2}-?[0-9]{2}$"})
+}
+
 fn url() -> Value {
     json!({"type": "string", "minLength": 1, "pattern": format!("^{URL}(\\|{URL})*$")})
 }
@@ -137,6 +142,11 @@ fn parameters() -> Vec<(&'static str, &'static str, Value)> {
         ("AreaIn", "domain", many(&domain(), 0)),
         ("AreaIn", "startTime", time()),
         ("AreaIn", "endTime", time()),
+        ("LogDownloadIn", "domain", many(&domain(), 1)),
+        ("LogDownloadIn", "startDate", day()),
+        ("LogDownloadIn", "endDate", day()),
+        ("LogLinkIn", "expires", json!({"type": "string", "pattern": "^[0-9]{1,18}$"})),
+        ("LogLinkIn", "signature", json!({"type": "string", "pattern": "^[0-9a-f]{64}$"})),
         ("AuditIn", "limit", page(1000)),
         ("AuditIn", "before", seconds()),
         ("AuditIn", "since", seconds()),
@@ -145,7 +155,8 @@ fn parameters() -> Vec<(&'static str, &'static str, Value)> {
 }
 
 /// The parameters that have to be there.
-const REQUIRED: [(&str, &[&str]); 11] = [
+const REQUIRED: [(&str, &[&str]); 12] = [
+    ("LogDownloadIn", &["domain", "startDate", "endDate"]),
     ("SeriesIn", &["startTime", "endTime"]),
     ("AreaIn", &["startTime", "endTime"]),
     ("LoginIn", &["login_email", "password"]),
@@ -171,6 +182,10 @@ fn answers() -> Vec<(&'static str, &'static str, Value)> {
         ("TaskOut", "taskid", json!({"pattern": "^[0-9A-HJKMNP-TV-Z]{26}$"})),
         ("TaskOut", "time", json!({"pattern": time})),
         ("AuditEntryOut", "time", json!({"pattern": time})),
+        ("LogRowOut", "state", json!({"enum": ["ready", "queued", "empty", "expired"]})),
+        ("LogRowOut", "date", json!({"pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"})),
+        ("LogRowOut", "sha256", json!({"pattern": "^([0-9a-f]{64})?$"})),
+        ("LogRowOut", "size", json!({"minimum": 0})),
         ("PurgeOut", "status", json!({"enum": ["success"]})),
         ("PurgeOut", "results", json!({"minItems": 1})),
         ("LoginCheckOut", "alive", json!({"enum": [0, 1]})),

@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod cdns;
+pub mod logs;
 pub mod mappings;
 pub mod operations;
 pub mod purge;
@@ -26,6 +27,8 @@ pub enum Group {
     Tasks,
     /// Bandwidth and traffic, by time and by city.
     Statistics,
+    /// Daily access logs.
+    Logs,
     /// Which user may act on which domain, at which CDN.
     Mapping,
     /// Companies, their accounts and users; staff only.

@@ -4,18 +4,22 @@
 //! Called by `up` where no CDN is configured. Filling is idempotent, so a second start changes nothing.
 
 use anyhow::Result;
+use chrono::NaiveDate;
 use overseas_shared::clock::Clock;
 use overseas_shared::config::{CdnConfig, Config};
 use overseas_shared::db::account::{self, NewCompany, NewUser, Role};
 use overseas_shared::db::audit::NewEntry;
+use overseas_shared::db::log::{self, Asked};
 use overseas_shared::db::{Database, DbError, catalogue, mapping};
-use overseas_shared::domain::{DomainName, EmailAddress};
+use overseas_shared::domain::log::{date_of, day_number};
+use overseas_shared::domain::{DomainName, EmailAddress, Scope};
 use overseas_shared::secret::hash_password;
 use overseas_simulator::Simulator;
 use overseas_worker::Context;
 use overseas_worker::jobs::sync;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 
 const CDN: &str = "level3";
 const ADMIN: (&str, &str) = ("admin@example.com", "admin");
@@ -27,7 +31,9 @@ const DOMAINS: [&str; 5] =
 
 /// Starts the simulator and points the settings at it.
 pub(crate) async fn configure(config: &mut Config) -> Result<Simulator> {
-    let data = overseas_simulator::Config::demo();
+    let mut data = overseas_simulator::Config::demo();
+    let delivery = Path::new(&config.logs.staging).with_file_name("demo-log-delivery");
+    data.log_folder = Some(delivery.clone());
     let (key_id, secret) = data.keys.first().map(|key| (key.id.clone(), key.secret.clone())).unwrap_or_default();
     // The usual ports are easier to remember, but any will do.
     let simulator = match overseas_simulator::start(data.clone()).await {
@@ -40,6 +46,7 @@ pub(crate) async fn configure(config: &mut Config) -> Result<Simulator> {
         secret: Some(secret.into()),
         poll_seconds: 2,
         edge: Some(simulator.edge_address().to_string()),
+        logs: Some(delivery.display().to_string()),
         ..CdnConfig::new("level3")
     };
     config.cdn.insert(CDN.to_owned(), settings);
@@ -92,6 +99,19 @@ pub(crate) async fn read_catalogue(context: &Context) -> Result<()> {
         sync::groups(&context.db, &context.clock, account).await?;
         sync::services(&context.db, &context.clock, account).await?;
     }
+    ask_for_documented_logs(context).await
+}
+
+/// Asks for the days of the documented example, which the simulated vendor delivers for ever.
+async fn ask_for_documented_logs(context: &Context) -> Result<()> {
+    let domain = DomainName::parse(DOMAINS[0])?;
+    let places = log::places(&context.db, Scope::All, &[domain], None).await?;
+    let first = NaiveDate::from_ymd_opt(2016, 9, 28).map_or(0, day_number);
+    let days = places
+        .iter()
+        .filter_map(|place| Some((place.property_id?, place.cdn_id)))
+        .flat_map(|(id, cdn)| (first..first + 3).map(move |day| Asked { property_id: id, cdn_id: cdn, day }));
+    log::ask(&context.db, &days.collect::<Vec<_>>(), context.clock.now()).await?;
     Ok(())
 }
 
@@ -113,6 +133,9 @@ fn greeting(config: &Config, address: SocketAddr, simulator: Option<&Simulator>)
     };
     let now = Clock::system().now_seconds();
     let yesterday = now - 86_400;
+    let day = |back: i64| date_of(now.div_euclid(86_400) - back);
+    let (first_day, last_day) = (day(3).format("%Y%m%d"), day(1).format("%Y%m%d"));
+    let yesterday_date = day(1).format("%Y-%m-%d");
     let (vendor, (staff, staff_password), (user, password)) = (simulator.vendor_url(), ADMIN, USER);
     format!(
         "{head}  Simulated vendor     {vendor}  (no CDN is configured, so this is a demo)
@@ -132,6 +155,9 @@ Try, in another terminal:
   curl -s '{base}/level3/bandwidths?domain=cdn.example.com&interval=3600&summary=true&startTime={yesterday}&endTime={now}'
   # traffic by city
   curl -s '{base}/level3/fluxs/area?domain=cdn.example.com&startTime={yesterday}&endTime={now}'
+  # access logs of the last days; `url` is a link that works as it is, `gzip -d` reads the file
+  curl -s '{base}/level3/logdownload?domain=cdn.example.com&startDate={first_day}&endDate={last_day}'
+  curl -s {base}/level3/log/{yesterday_date}-cdn.example.com.log.gz | gzip -d | head -3
   # what there is
   curl -s {base}/level3/domains
   # a token, as callers from elsewhere need it

@@ -9,9 +9,13 @@
 
 use crate::wire;
 use anyhow::Result;
+use overseas_shared::cdn::PropertyAddress;
+use overseas_shared::clock::Clock;
 use overseas_shared::config::Config;
 use overseas_shared::db::{Database, catalogue, schema, usage};
+use overseas_shared::domain::log::{date_of, day_at};
 use overseas_shared::log_store::LogStore;
+use overseas_worker::Account;
 use std::process::ExitCode;
 
 /// The vendors refuse signatures whose date is 15 minutes off; a minute is already a sign of a broken clock.
@@ -67,6 +71,7 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode> {
         Err(error) => Err(error.to_string()),
     };
     findings.note("log store", store);
+    findings.note("log staging", check_staging(config));
     findings.note("clock", check_clock(&clocks));
     if let Ok(db) = db {
         db.close().await;
@@ -116,7 +121,35 @@ async fn check_account(
     clocks.extend(status.clock_ahead_seconds.map(|ahead| (name.to_owned(), ahead)));
     let (groups, properties) = catalogue::counts(db, account.id).await.map_err(|error| error.to_string())?;
     let credits = status.credits.map(|credits| format!(", {credits} credits left")).unwrap_or_default();
-    Ok(format!("{}{credits}; {groups} access groups and {properties} properties known", status.summary))
+    let delivery = check_delivery(config, db, account).await?;
+    Ok(format!("{}{credits}; {groups} access groups and {properties} properties known; {delivery}", status.summary))
+}
+
+/// The folder can be written.
+fn check_staging(config: &Config) -> Result<String, String> {
+    let folder = &config.logs.staging;
+    let failed = |error: std::io::Error| format!("{folder}: {error}");
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let file = std::path::Path::new(folder).join(format!(".check-{}", std::process::id()));
+    std::fs::write(&file, "check").map_err(failed)?;
+    std::fs::remove_file(&file).map_err(failed)?;
+    Ok(folder.clone())
+}
+
+/// Yesterday's files of one property.
+async fn check_delivery(config: &Config, db: &Database, account: &Account) -> Result<String, String> {
+    if !account.has_logs() {
+        return Ok("no log delivery is configured".to_owned());
+    }
+    let listed = usage::listed(db, account.id, true).await.map_err(|error| error.to_string())?;
+    let Some(property) = listed.into_iter().next().map(|due| due.property) else {
+        return Ok("no active property is known yet".to_owned());
+    };
+    let yesterday = date_of(day_at(Clock::system().now()) - 1);
+    let address = PropertyAddress { vendor_ref: property.vendor_ref, name: property.name };
+    let staging = std::path::Path::new(&config.logs.staging).join(&account.name);
+    let logs = account.client.logs(&address, yesterday, &staging).await.map_err(|error| error.to_string())?;
+    Ok(format!("the log delivery answers; {} files of {} for {yesterday}", logs.files().len(), address.name))
 }
 
 /// The clock is compared with those of the vendors that answered.

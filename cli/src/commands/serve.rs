@@ -40,7 +40,8 @@ pub(crate) async fn serve_api(
     queue: Queue,
     stop: CancellationToken,
 ) -> Result<()> {
-    let mut state = State::new(db.clone(), queue, Clock::system(), config);
+    let store = wire::log_store(&config)?;
+    let mut state = State::new(db.clone(), queue, Clock::system(), store, config);
     state.metrics = Some(telemetry::start_metrics()?);
     let state: SharedState = Arc::new(state);
     serve(bound, state, stop).await?;

@@ -59,7 +59,7 @@ impl World {
         let db = database::connect(&self.url).await;
         let bound = bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", bound.address);
-        let state = Arc::new(State::new(db, queue, self.clock.clone(), config));
+        let state = Arc::new(State::new(db, queue, self.clock.clone(), self.context.store.clone(), config));
         tokio::spawn(serve(bound, state, self.stop.clone()));
         base
     }

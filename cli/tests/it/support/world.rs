@@ -140,7 +140,7 @@ impl World {
         };
         let bound = bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", bound.address);
-        let state = Arc::new(State::new(db.clone(), queue, clock.clone(), config));
+        let state = Arc::new(State::new(db.clone(), queue, clock.clone(), context.store.clone(), config));
         tokio::spawn(serve(bound, state, stop.clone()));
         let client = overseas_shared::cdn::http::builder(false).build().unwrap();
         let world = Self {

@@ -63,14 +63,16 @@ pub struct OldDay {
     pub object: Option<String>,
 }
 
-/// Days before `first_kept`.
+/// Days before `first_kept` that have also been here since before `made_before` (UTC milliseconds): what was fetched
+/// again by hand is kept as long as anything else.
 ///
 /// # Errors
 /// [`DbError`] when the database cannot be asked.
-pub async fn old_days(db: &Database, first_kept: i64, limit: u64) -> Result<Vec<OldDay>, DbError> {
-    let sql = "SELECT property_id, CAST(day AS SIGNED) AS day, object FROM log_day WHERE day < ? ORDER BY day LIMIT ?"
+pub async fn old_days(db: &Database, first_kept: i64, made_before: i64, limit: u64) -> Result<Vec<OldDay>, DbError> {
+    let sql = "SELECT property_id, CAST(day AS SIGNED) AS day, object FROM log_day \
+               WHERE day < ? AND COALESCE(made_at, created_at) < ? ORDER BY day LIMIT ?"
         .to_owned();
-    rows(&db.connection, sql, vec![first_kept.into(), limit.into()]).await
+    rows(&db.connection, sql, vec![first_kept.into(), made_before.into(), limit.into()]).await
 }
 
 /// Deletes the row of a day whose file is removed.

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+const DAY: i64 = 24 * 3_600_000;
 /// Files that one run of the retention looks at, at a time.
 const BATCH: u64 = 200;
 /// How old what a killed process left half written must be; no merge takes as long.
@@ -131,9 +132,10 @@ pub async fn remove_old(
     now: i64,
 ) -> Result<(usize, usize), RetentionError> {
     let first_kept = day_at(now) - i64::from(keep_days);
+    let made_before = now - i64::from(keep_days) * DAY;
     let mut removed = (0, 0);
     loop {
-        let old = log::old_days(db, first_kept, BATCH).await?;
+        let old = log::old_days(db, first_kept, made_before, BATCH).await?;
         for day in &old {
             if let Some(object) = &day.object {
                 store.delete(object).await?;
