@@ -110,7 +110,9 @@ impl LogReader {
     /// A link is judged by its signature alone, whoever follows it.
     async fn meet(request: &Request) -> Result<Self, ApiError> {
         let params = request.extensions().get::<RawParams>();
-        if params.is_some_and(|params| ["signature", "expires"].iter().any(|name| params.0.contains_key(*name))) {
+        // Empty is the same as left out.
+        let is_given = |name| params.and_then(|params| params.0.get(name)).is_some_and(|value| *value != "");
+        if is_given("signature") || is_given("expires") {
             return Ok(Self::Link(Visitor::meet(request).await?));
         }
         Ok(Self::Caller(Caller::identify(request).await?.with(&[TokenScope::Read])?))

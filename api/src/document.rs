@@ -105,12 +105,7 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
                     describe_body(operation, &mut schemas);
                 }
                 describe_headers(operation);
-                // Only a file has parts.
-                if operation["operationId"] != "log"
-                    && let Some(responses) = operation["responses"].as_object_mut()
-                {
-                    responses.remove("416");
-                }
+                describe_file(operation);
             }
         }
     }
@@ -209,6 +204,22 @@ fn describe_headers(operation: &mut Value) {
             _ => continue,
         };
         response["headers"][name] = what;
+    }
+}
+
+/// Only a file has a name in its path, and parts.
+fn describe_file(operation: &mut Value) {
+    if operation["operationId"] != "log" {
+        if let Some(responses) = operation["responses"].as_object_mut() {
+            responses.remove("416");
+        }
+        return;
+    }
+    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        if parameter["in"] == "path" {
+            parameter["schema"] = shapes::log_name();
+            parameter["example"] = json!("2016-09-29-cdn.example.com.log.gz");
+        }
     }
 }
 

@@ -37,6 +37,11 @@ fn many(item: &Value, least: usize) -> Value {
     json!({"oneOf": [item, {"type": "array", "items": item, "minItems": least}]})
 }
 
+/// The name of a day's log in a path.
+pub(super) fn log_name() -> Value {
+    json!({"type": "string", "pattern": format!("^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}-(\\*\\.)?{HOST}\\.log\\.gz$")})
+}
+
 /// May be left out, be null or be empty, which is all the same.
 fn optional(mut shape: Value) -> Value {
     if let Some(pattern) = shape["pattern"].as_str().and_then(|text| text.strip_prefix('^')?.strip_suffix('$')) {
