@@ -10,14 +10,14 @@ use overseas_shared::db::log::LogDay;
 use overseas_shared::domain::log::LogName;
 use overseas_shared::log_store::{LogFile, LogStore, LogStoreError};
 use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
-use poem::web::headers::{ETag, HeaderMapExt, IfNoneMatch, IfRange, Range};
+use poem::web::headers::{ETag, HeaderMapExt, IfNoneMatch, IfRange};
 use poem::{Body, IntoResponse, Request, Response};
 use poem_openapi::ApiResponse;
 use poem_openapi::registry::{
     MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
 };
 use std::io::SeekFrom;
-use std::ops::{Bound, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
@@ -128,33 +128,49 @@ pub async fn answer(
 /// The one range that is asked for; `None` for the whole file. Several ranges, which nobody needs for a log, and one that
 /// cannot be read are answered with the whole, as RFC 9110 allows.
 fn range(headers: &HeaderMap, tag: Option<&ETag>, size: u64) -> Result<Option<RangeInclusive<u64>>, LogFileError> {
-    let Some(asked) = headers.typed_get::<Range>() else { return Ok(None) };
+    let Some(asked) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()).and_then(read_range) else {
+        return Ok(None);
+    };
     if headers.contains_key(header::IF_RANGE)
         && headers.typed_get::<IfRange>().is_none_or(|condition| condition.is_modified(tag, None))
     {
         return Ok(None);
     }
-    let is_single = headers.get(header::RANGE).is_some_and(|value| !value.as_bytes().contains(&b','));
-    if !is_single {
-        return Ok(None);
+    let (first, last) = match asked {
+        Asked::From(first, last) => (first, last.min(size.saturating_sub(1))),
+        Asked::Last(length) => (size.saturating_sub(length), size.saturating_sub(1)),
+    };
+    let is_empty = first >= size || asked == Asked::Last(0);
+    if is_empty { Err(LogFileError::Range(size)) } else { Ok(Some(first..=last)) }
+}
+
+/// A range as it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// From one byte to another, both included.
+    From(u64, u64),
+    /// So many bytes at the end.
+    Last(u64),
+}
+
+/// `bytes=0-99`, `bytes=100-` or `bytes=-7`. The library that the framework brings refuses an end part that is longer than
+/// the file, which RFC 9110, section 14.1.2, defines as the whole.
+fn read_range(text: &str) -> Option<Asked> {
+    let (unit, range) = text.split_once('=')?;
+    let (first, last) = range.trim().split_once('-')?;
+    let number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
+    if !unit.eq_ignore_ascii_case("bytes") {
+        return None;
     }
-    let Some((first, last)) = asked.satisfiable_ranges(size).next() else {
-        return Err(LogFileError::Range(size));
-    };
-    let first = match first {
-        Bound::Included(first) => first,
-        Bound::Excluded(before) => before + 1,
-        Bound::Unbounded => 0,
-    };
-    let last = match last {
-        Bound::Included(last) => last,
-        Bound::Excluded(after) => after.saturating_sub(1),
-        Bound::Unbounded => u64::MAX,
-    };
-    if first >= size || last < first {
-        return Err(LogFileError::Range(size));
+    match (first.is_empty(), last.is_empty()) {
+        (true, true) => None,
+        (true, false) => Some(Asked::Last(number(last)?)),
+        (false, true) => Some(Asked::From(number(first)?, u64::MAX)),
+        (false, false) => {
+            let (first, last) = (number(first)?, number(last)?);
+            (first <= last).then_some(Asked::From(first, last))
+        }
     }
-    Ok(Some(first..=last.min(size - 1)))
 }
 
 impl ApiResponse for LogBody {

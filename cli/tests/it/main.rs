@@ -20,6 +20,8 @@ mod contract;
 mod embedded;
 mod faults;
 mod idempotency_keys;
+mod log_days;
+mod logs;
 mod purge_api;
 mod purge_refusals;
 mod queue;

@@ -6,6 +6,7 @@
 //! owner: `user's` data are the user's own and another user's foreign data. What a request makes or ends is
 //! `Fresh` for each caller: `$n`, `$id` and `$token` in a body.
 
+use crate::support::delivery::back;
 use crate::support::http::send;
 use crate::support::world::{OTHER, Reply, STAFF, USER};
 use crate::support::{World, on_both};
@@ -158,6 +159,15 @@ async fn tenant_rows(world: &World) -> Vec<Row> {
             rows.push(row(operation, data, body));
         }
     }
+    let day = back(world, 1);
+    for (data, domain) in [("user's", "cdn.example.com"), ("other's", FOREIGN), ("nobody's", "missing.example.com")] {
+        let body = json!({"domain": domain, "startDate": day.to_string(), "endDate": day.to_string()});
+        rows.push(row("GET /level3/logdownload", data, body));
+        rows.push(row("GET /level3/log/{name}", data, json!({"name": format!("{day}-{domain}.log.gz")})));
+    }
+    for (data, name) in [("not yet made", "www.example.com"), ("malformed", "..%2f..%2fetc%2fpasswd")] {
+        rows.push(row("GET /level3/log/{name}", data, json!({"name": format!("{day}-{name}.log.gz")})));
+    }
     for operation in ["POST /level3/user_domains", "PUT /level3/user_domains"] {
         let unknown = json!({"login_email": USER, "cdn": "acme", "domains": "cdn.example.com"});
         rows.push(row(operation, "user's, CDN nobody's", unknown));
@@ -210,6 +220,7 @@ async fn ask(world: &World, caller: &Somebody, row: &Row, fresh: &Fresh) -> Repl
     let (method, path) = row.operation.split_once(' ').unwrap();
     let body = row.body.to_string().replace("$n", &fresh.number.to_string());
     let body = body.replace("\"$id\"", &fresh.cdn.to_string()).replace("$token", &fresh.token);
+    let path = path.replace("{name}", row.body["name"].as_str().unwrap_or_default());
     let request = world.client.request(method.parse().unwrap(), format!("{}{path}", caller.base));
     let request = request.header("x-request-id", "same").header("content-type", "application/json").body(body);
     let request = if caller.token.is_empty() { request } else { request.bearer_auth(&caller.token) };
@@ -231,6 +242,7 @@ async fn fingerprint(world: &World) -> i64 {
         "audit",
         "session",
         "api_token",
+        "log_day",
     ];
     let counts: Vec<String> = tables.iter().map(|table| format!("(SELECT COUNT(*) FROM {table})")).collect();
     let names = "1000000 * (SELECT CAST(SUM(LENGTH(name)) AS SIGNED) FROM cdn) + \
@@ -274,9 +286,22 @@ async fn measure(world: &World, rows: &[Row], callers: &[Somebody]) -> String {
     table
 }
 
+/// Yesterday's log of a domain, as staff asked for it.
+async fn make_log(world: &World, domain: &str) {
+    let day = back(world, 1);
+    world.deliver(domain, day, "a.gz", "2016-09-29 10:13:24.250 y\n");
+    let path = format!("/level3/logdownload?domain={domain}&startDate={day}&endDate={day}");
+    world.get(&world.staff_token, &path).await.ok();
+    world.log_fetch().await;
+    assert_eq!(world.get(&world.staff_token, &path).await.ok()["results"][0]["state"], "ready");
+}
+
 async fn prepared(world: &World) -> Vec<Row> {
     world.map(OTHER, &[FOREIGN]).await;
     world.register(OWNER, PASSWORD).await;
+    for domain in ["cdn.example.com", FOREIGN] {
+        make_log(world, domain).await;
+    }
     let mut rows = plain_rows();
     rows.extend(tenant_rows(world).await);
     rows.extend(fresh_rows());
@@ -327,6 +352,6 @@ on_both! {
                 compared += 1;
             }
         }
-        assert_eq!(compared, 4 * 18);
+        assert_eq!(compared, 4 * 20);
     }
 }

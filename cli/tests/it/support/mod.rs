@@ -5,6 +5,7 @@
 //! What takes real time is awaited with `eventually`, within a bound. Called by all tests.
 
 pub mod database;
+pub mod delivery;
 pub mod http;
 pub mod process;
 pub mod servers;

@@ -102,6 +102,11 @@ impl World {
         let url = database::fresh_url(kind, folder.path()).await;
         let db = database::migrated(&url).await;
         let mut simulated = SimulatorConfig::demo().on_free_ports();
+        let delivery = folder.path().join("delivery");
+        simulated.log_folder = Some(delivery.clone());
+        // Nothing but what a test has delivered.
+        simulated.log_days = 0;
+        simulated.log_golden_days.clear();
         data(&mut simulated);
         let key = simulated.keys[0].clone();
         let simulator = overseas_simulator::start(simulated).await.unwrap();
@@ -118,6 +123,7 @@ impl World {
                 edge: Some(simulator.edge_address().to_string()),
                 timeout_seconds: 3,
                 rate_limit_pause_seconds: 1,
+                logs: Some(delivery.display().to_string()),
                 ..CdnConfig::new("level3")
             },
         );
@@ -181,7 +187,7 @@ impl World {
         let user = account::create_user(&self.db, &new, &entry).await.unwrap();
         let subject = |name: &str| Subject { name: name.to_owned(), free: 5 };
         let attempt = Attempt { account: subject("account:test"), address: subject("address:test") };
-        let session = NewSession { hash: token.hash, user_id: user.id, expires_at: now + 30 * 24 * 3_600_000 };
+        let session = NewSession { hash: token.hash, user_id: user.id, expires_at: now + 400 * 24 * 3_600_000 };
         login::succeed(&self.db, &attempt, &session, &entry).await.unwrap();
         token.text
     }
