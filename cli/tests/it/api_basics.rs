@@ -3,6 +3,7 @@
 //!
 //! The paths and methods come from the document, so an endpoint that is added is covered too.
 
+use crate::support::delivery::{DOMAIN, back};
 use crate::support::http::{header, send};
 use crate::support::world::Reply;
 use crate::support::{Kind, World, database, on_both};
@@ -16,7 +17,9 @@ async fn documented(world: &World) -> Vec<(String, Vec<String>)> {
     let methods = |operations: &Value| -> Vec<String> {
         operations.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect()
     };
-    paths.map(|(path, operations)| (path.clone(), methods(operations))).collect()
+    // Yesterday's log stands for all logs.
+    let log = format!("{}-{DOMAIN}.log.gz", back(world, 1));
+    paths.map(|(path, operations)| (path.replace("{name}", &log), methods(operations))).collect()
 }
 
 /// Text that only the machinery below the API would write.
@@ -165,6 +168,8 @@ on_both! {
     }
 
     async fn a_trailing_slash_means_the_same(world: World) {
+        world.deliver(DOMAIN, back(&world, 1), "a.gz", "2016-09-29 10:13:24.250 y\n");
+        world.log_hour().await;
         for (path, methods) in documented(&world).await {
             for method in methods {
                 let ask = async |path: &str| {

@@ -3,8 +3,11 @@
 //!
 //! What stops a start is in `start_refusals`.
 
+use crate::support::delivery::gunzip;
 use crate::support::eventually;
 use crate::support::process::{Process, Settings};
+use overseas_shared::clock::Clock;
+use overseas_shared::domain::log::{date_of, day_at};
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
@@ -42,9 +45,26 @@ impl Demo {
         Self { process, base, client }
     }
 
+    /// The status and the JSON of an answer; of a file, what an answer without a failure would say.
     async fn send(request: RequestBuilder) -> (u16, Value) {
         let response = request.send().await.unwrap();
-        (response.status().as_u16(), response.json().await.unwrap())
+        let status = response.status().as_u16();
+        if response.headers()["content-type"] == "application/gzip" {
+            let text = gunzip(&response.bytes().await.unwrap());
+            return (status, json!({"err": 0, "lines": text.lines().count()}));
+        }
+        (status, response.json().await.unwrap())
+    }
+
+    /// Waits until the worker has made the logs that the vendor has delivered.
+    async fn logs_are_made(&self) {
+        let (first, last) = ("startDate=20160929", "endDate=20160929");
+        let yesterday = date_of(day_at(Clock::system().now()) - 1).format("%Y%m%d");
+        for range in [format!("{first}&{last}"), format!("startDate={yesterday}&endDate={yesterday}")] {
+            let path = format!("/level3/logdownload?domain=cdn.example.com&{range}");
+            eventually("the log is made", 20, || async { self.get(&path).await["results"][0]["state"] == "ready" })
+                .await;
+        }
     }
 
     async fn get(&self, path: &str) -> Value {
@@ -67,10 +87,11 @@ impl Demo {
         made
     }
 
-    /// The greeting's lines that begin with `curl`, as words.
+    /// The greeting's lines that begin with `curl`, up to a pipe, as words.
     fn curl_lines(&self) -> Vec<Vec<String>> {
         let log = self.process.log();
-        log.lines().map(str::trim).filter(|line| line.starts_with("curl ")).map(words).collect()
+        let lines = log.lines().map(str::trim).filter(|line| line.starts_with("curl "));
+        lines.map(|line| words(line.split(" | ").next().unwrap_or(line))).collect()
     }
 
     /// The request that a curl line makes.
@@ -124,9 +145,20 @@ async fn every_curl_line_of_the_greeting_works_as_it_is_typed() {
     let folder = TempDir::new().unwrap();
     let demo = Demo::start(folder.path()).await;
     let lines = demo.curl_lines();
-    for path in ["/level3/refresh ", "refresh_list", "/level3/preload ", "preload_list", "domains", "login "] {
+    for path in [
+        "/level3/refresh ",
+        "refresh_list",
+        "/level3/preload ",
+        "preload_list",
+        "bandwidths",
+        "logdownload",
+        "log/",
+        "domains",
+        "login ",
+    ] {
         assert!(lines.iter().any(|line| format!("{} ", line.join(" ")).contains(path)), "{path}: {lines:?}");
     }
+    demo.logs_are_made().await;
     for line in &lines {
         let (status, body) = Demo::send(demo.request(line)).await;
         assert_eq!((status, &body["err"]), (200, &json!(0)), "{line:?}: {body}");
@@ -197,6 +229,7 @@ async fn every_example_of_the_document_runs_as_it_stands() {
     let demo = Demo::start(folder.path()).await;
     let document: Value =
         demo.client.get(format!("{}/openapi.json", demo.base)).send().await.unwrap().json().await.unwrap();
+    demo.logs_are_made().await;
     let mut failures = Vec::new();
     let mut examples = 0;
     for (path, operations) in document["paths"].as_object().unwrap() {
@@ -206,8 +239,14 @@ async fn every_example_of_the_document_runs_as_it_stands() {
             let name = content["schema"]["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
             let schema = &document["components"]["schemas"][name.unwrap_or_default()];
             let body = [&content["example"], &schema["example"]].into_iter().find(|example| example.is_object());
-            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let given = operation["parameters"].as_array().into_iter().flatten();
+            let (in_path, parameters): (Vec<_>, Vec<_>) = given.partition(|parameter| parameter["in"] == "path");
+            let path = in_path.iter().fold(path.clone(), |path, parameter| {
+                let name = format!("{{{}}}", parameter["name"].as_str().unwrap());
+                path.replace(&name, parameter["example"].as_str().unwrap())
+            });
             let query: Vec<String> = parameters
+                .into_iter()
                 .filter(|parameter| !parameter["example"].is_null())
                 .map(|parameter| {
                     let example = parameter["example"].to_string();
