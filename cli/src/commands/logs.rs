@@ -92,7 +92,7 @@ async fn one(
     let (owner, now) = (new_owner(), work.clock.now());
     let lease = Lease { owner: &owner, now, until: now + work.lease_milliseconds };
     // Not due before our lease, so that no worker is quicker.
-    log::ask(&work.db, &[asked], lease.until).await?;
+    log::ask_for(&work.db, &[asked], lease.until, now).await?;
     let Some(day) = log::claim_day(&work.db, asked.property_id, asked.day, lease).await? else {
         return Ok(Ok("a worker is busy with it".to_owned()));
     };

@@ -166,11 +166,22 @@ pub struct Asked {
     pub day: i64,
 }
 
+/// Milliseconds by which a day that somebody asked for goes before the hourly round, which may be long.
+const AHEAD: i64 = 24 * 3_600_000;
+
 /// Puts days on the queue that have no row yet, once however often it is asked; returns how many were new.
 ///
 /// # Errors
 /// [`DbError`] when the change fails.
 pub async fn ask(db: &Database, asked: &[Asked], now: i64) -> Result<u64, DbError> {
+    ask_for(db, asked, now - AHEAD, now).await
+}
+
+/// The same for a day that is due at another time (UTC milliseconds).
+///
+/// # Errors
+/// [`DbError`] when the change fails.
+pub async fn ask_for(db: &Database, asked: &[Asked], due_at: i64, now: i64) -> Result<u64, DbError> {
     let mut new = 0;
     for chunk in asked.chunks(500) {
         let row = "(?,?,?,'queued',0,0,0,0,?,?),".repeat(chunk.len());
@@ -181,7 +192,9 @@ pub async fn ask(db: &Database, asked: &[Asked], now: i64) -> Result<u64, DbErro
         );
         let values = chunk
             .iter()
-            .flat_map(|asked| [asked.property_id.into(), asked.day.into(), asked.cdn_id.into(), now.into(), now.into()])
+            .flat_map(|asked| {
+                [asked.property_id.into(), asked.day.into(), asked.cdn_id.into(), due_at.into(), now.into()]
+            })
             .collect::<Vec<Value>>();
         new += retrying(|| execute(&db.connection, sql.clone(), values.clone())).await?;
     }
@@ -199,21 +212,23 @@ pub async fn schedule(
     recent: std::ops::RangeInclusive<i64>,
     now: i64,
 ) -> Result<u64, DbError> {
+    let (first, last) = (*recent.start(), *recent.end());
     for day in recent.clone() {
+        // The newest day is the first.
+        let due_at = now - (day - first);
         let sql = format!(
             "{} INTO log_day (property_id, day, cdn_id, state, size, line_count, file_count, attempts, due_at, created_at) \
              SELECT p.id, ?, p.cdn_id, 'queued', 0, 0, 0, 0, ?, ? FROM property p \
              WHERE p.cdn_id = ? AND p.caching AND p.active AND p.listed",
             db.insert_new()
         );
-        let values: Vec<Value> = vec![day.into(), now.into(), now.into(), cdn_id.into()];
+        let values: Vec<Value> = vec![day.into(), due_at.into(), now.into(), cdn_id.into()];
         retrying(|| execute(&db.connection, sql.clone(), values.clone())).await?;
     }
-    let sql = "UPDATE log_day SET due_at = ? WHERE cdn_id = ? AND due_at IS NULL \
+    let sql = "UPDATE log_day SET due_at = ? - (day - ?) WHERE cdn_id = ? AND due_at IS NULL \
                AND (day BETWEEN ? AND ? OR (state = 'queued' AND day < ?))"
         .to_owned();
-    let (first, last) = (*recent.start(), *recent.end());
-    let values: Vec<Value> = vec![now.into(), cdn_id.into(), first.into(), last.into(), first.into()];
+    let values: Vec<Value> = vec![now.into(), first.into(), cdn_id.into(), first.into(), last.into(), first.into()];
     retrying(|| execute(&db.connection, sql.clone(), values.clone())).await
 }
 

@@ -4,7 +4,7 @@
 //! there. Called by the log job and `sync-logs`.
 
 use super::objects::{KEEP_REPLACED, note};
-use crate::db::catalogue::PropertyRow;
+use crate::db::catalogue::{PropertyRow, properties};
 use crate::db::task::cut;
 use crate::db::{Database, DbError, execute, retrying, row};
 use sea_orm::{FromQueryResult, Value};
@@ -31,8 +31,6 @@ pub struct Claimed {
 #[derive(FromQueryResult)]
 struct ClaimRow {
     property_id: i64,
-    vendor_ref: String,
-    name: String,
     day: i64,
     attempts: i32,
     listing: Option<String>,
@@ -57,7 +55,7 @@ pub struct Lease<'a> {
 /// # Errors
 /// [`DbError`] when the change fails.
 pub async fn claim(db: &Database, cdn_id: i64, lease: Lease<'_>) -> Result<Option<Claimed>, DbError> {
-    let condition = "l.cdn_id = ? AND l.due_at <= ? ORDER BY l.due_at, l.day DESC LIMIT 1";
+    let condition = "cdn_id = ? AND due_at <= ? ORDER BY due_at LIMIT 1";
     take_where(db, condition, vec![cdn_id.into(), lease.now.into()], lease).await
 }
 
@@ -71,8 +69,7 @@ pub async fn claim_day(
     day: i64,
     lease: Lease<'_>,
 ) -> Result<Option<Claimed>, DbError> {
-    let condition =
-        "l.property_id = ? AND l.day = ? AND (l.lease_owner IS NULL OR l.due_at IS NULL OR l.due_at <= ?) LIMIT 1";
+    let condition = "property_id = ? AND day = ? AND (lease_owner IS NULL OR due_at IS NULL OR due_at <= ?) LIMIT 1";
     take_where(db, condition, vec![property_id.into(), day.into(), lease.now.into()], lease).await
 }
 
@@ -84,9 +81,10 @@ async fn take_where(
 ) -> Result<Option<Claimed>, DbError> {
     retrying(|| async {
         let tx = db.begin().await?;
+        // Without the property, whose row would be locked with it.
         let sql = format!(
-            "SELECT l.property_id, p.vendor_ref, p.name, CAST(l.day AS SIGNED) AS day, l.attempts, l.listing, l.object, l.sha256, \
-             l.problem FROM log_day l JOIN property p ON p.id = l.property_id WHERE {condition}{}",
+            "SELECT property_id, CAST(day AS SIGNED) AS day, attempts, listing, object, sha256, problem \
+             FROM log_day WHERE {condition}{}",
             db.skip_locked()
         );
         let found: Option<ClaimRow> = row(&tx, sql, values.clone()).await?;
@@ -98,8 +96,10 @@ async fn take_where(
         let update = vec![lease.owner.into(), lease.until.into(), found.property_id.into(), found.day.into()];
         execute(&tx, sql, update).await?;
         tx.commit().await?;
+        let property = properties(db, &[found.property_id]).await?.pop();
+        let property = property.ok_or_else(|| DbError::Corrupt("a day's log without a property".to_owned()))?;
         Ok(Some(Claimed {
-            property: PropertyRow { id: found.property_id, vendor_ref: found.vendor_ref, name: found.name },
+            property,
             day: found.day,
             attempts: u32::try_from(found.attempts).unwrap_or(0),
             listing: found.listing,
