@@ -177,7 +177,8 @@ async fn make(
     let (day, account) = (claim.day, claim.account);
     let address = PropertyAddress { vendor_ref: day.property.vendor_ref.clone(), name: day.property.name.clone() };
     let staging = work.staging.join(&account.name);
-    let delivered: Arc<dyn DeliveredLogs> = account.client.logs(&address, date_of(day.day), &staging).await?.into();
+    let listing = account.client.logs(&address, date_of(day.day), &staging);
+    let delivered: Arc<dyn DeliveredLogs> = unless(cancel, listing).await??.into();
     let files = delivered.files();
     if files.is_empty() {
         // What the vendor has taken away since is not taken away from the customer.
@@ -193,18 +194,22 @@ async fn make(
         return Ok(Outcome::Unchanged);
     }
     progress.total.store(files.iter().map(|file| file.size).sum(), Ordering::Relaxed);
-    delivered.fetch().await?;
-    let turn = tokio::select! {
-        () = cancel.cancelled() => return Err(MakeError::Stopping),
-        turn = work.merges.acquire() => turn,
-    };
-    let _turn = turn.map_err(|_| MakeError::Stopping)?;
+    unless(cancel, delivered.fetch()).await??;
+    let _turn = unless(cancel, work.merges.acquire()).await?.map_err(|_| MakeError::Stopping)?;
     let object = object_name(day.property.id, date_of(day.day));
     log::note_object(&work.db, &object, work.clock.now() + KEEP_UNFINISHED).await?;
     let (merged, size, sha256) = write(work, &object, Arc::clone(&delivered), progress, cancel).await?;
     delivered.clean_up().await;
     let problem = problem_of(&merged);
     Ok(Outcome::Made(Made { object, size, lines: merged.lines, sha256, files: files.len(), listing, problem }))
+}
+
+/// Waits for something that may take long, but not after the work was called off.
+async fn unless<T>(cancel: &CancellationToken, waiting: impl Future<Output = T>) -> Result<T, MakeError> {
+    tokio::select! {
+        () = cancel.cancelled() => Err(MakeError::Stopping),
+        done = waiting => Ok(done),
+    }
 }
 
 /// Changes when a file comes, goes or is changed.
