@@ -66,7 +66,7 @@ pub(crate) fn log_store(config: &Config) -> Result<LogStore> {
 /// The accounts for a command that calls vendors by itself.
 pub(crate) async fn accounts(config: &Config, db: &Database) -> Result<Vec<Arc<Account>>> {
     let gate: Arc<dyn CallGate> = Arc::new(LocalGate::default());
-    Ok(open_accounts(config, db, &gate, Clock::system().now()).await?)
+    Ok(open_accounts(config, db, &gate, &Clock::system()).await?)
 }
 
 /// All that a worker needs.
@@ -74,7 +74,7 @@ pub(crate) async fn worker(config: Config, db: Database, queue: Queue, stop: &Ca
     let (clock, owner) = (Clock::system(), new_owner());
     let gate = SharedGate::start(db.clone(), clock.clone(), owner.clone(), stop.clone());
     let shared: Arc<dyn CallGate> = Arc::clone(&gate) as Arc<dyn CallGate>;
-    let accounts = open_accounts(&config, &db, &shared, clock.now()).await?;
+    let accounts = open_accounts(&config, &db, &shared, &clock).await?;
     let store = log_store(&config)?;
     Ok(Context { db, queue, clock, config, accounts, gate, store, merges: merge_turns(), owner })
 }

@@ -14,6 +14,7 @@ mod m20261123_000004_operations;
 mod m20261123_000005_api_tokens;
 mod m20261123_000006_usage;
 mod m20261123_000007_logs;
+mod m20261123_000008_staff;
 mod table;
 
 /// All steps, oldest first.
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000005_api_tokens::Migration),
             Box::new(m20261123_000006_usage::Migration),
             Box::new(m20261123_000007_logs::Migration),
+            Box::new(m20261123_000008_staff::Migration),
         ]
     }
 }

@@ -2,11 +2,14 @@
 //!
 //! Called once at the start of the worker and of the commands that call vendors.
 
+use crate::observed::Observed;
 use overseas_shared::cdn::registry::{self, RegistryError};
 use overseas_shared::cdn::{CallGate, Cdn};
+use overseas_shared::clock::Clock;
 use overseas_shared::config::{CdnConfig, Config};
+use overseas_shared::db::vendor::Seen;
 use overseas_shared::db::{Database, DbError, catalogue};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// One account at one vendor.
 pub struct Account {
@@ -18,6 +21,15 @@ pub struct Account {
     pub client: Arc<dyn Cdn>,
     /// Its settings.
     pub config: CdnConfig,
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl Account {
+    /// What this process has seen of the vendor.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Why an account cannot be opened.
@@ -39,13 +51,15 @@ pub async fn open_accounts(
     config: &Config,
     db: &Database,
     gate: &Arc<dyn CallGate>,
-    now: i64,
+    clock: &Clock,
 ) -> Result<Vec<Arc<Account>>, AccountError> {
     let mut accounts = Vec::new();
     for (name, settings) in &config.cdn {
         let client = registry::build(name, settings, Arc::clone(gate))?;
-        let id = catalogue::ensure_cdn(db, name, now).await?;
-        accounts.push(Arc::new(Account { id, name: name.clone(), client, config: settings.clone() }));
+        let id = catalogue::ensure_cdn(db, name, clock.now()).await?;
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let client = Arc::new(Observed::new(name, client, clock.clone(), Arc::clone(&seen)));
+        accounts.push(Arc::new(Account { id, name: name.clone(), client, config: settings.clone(), seen }));
     }
     Ok(accounts)
 }

@@ -10,6 +10,7 @@ mod context;
 pub mod jobs;
 pub mod merge;
 mod monitor;
+mod observed;
 pub mod reconcile;
 mod schedule;
 mod slots;
@@ -32,6 +33,7 @@ pub async fn run(context: Context, stop: CancellationToken) {
     let signals = start_reconcilers(&context, &tracker, &stop);
     monitor::start(&context, signals, &tracker, &stop);
     tracker.spawn(schedule::run(Arc::clone(&context), stop.clone()));
+    tracker.spawn(observed::run(context.db.clone(), context.accounts.clone(), stop.clone()));
     tracing::info!(worker = context.owner, accounts = context.accounts.len(), "the worker runs");
     stop.cancelled().await;
     tracker.close();

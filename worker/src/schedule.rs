@@ -31,7 +31,7 @@ struct Entry {
     job: Job,
 }
 
-const TIMETABLE: [Entry; 9] = [
+const TIMETABLE: [Entry; 10] = [
     Entry {
         name: "sync-catalogue",
         every: 30 * MINUTE,
@@ -68,6 +68,14 @@ const TIMETABLE: [Entry; 9] = [
         offset: MINUTE,
         at_start: true,
         job: |context| backfill(context).boxed(),
+    },
+    // What is left of the accounts' credits, and that the credentials still work.
+    Entry {
+        name: "accounts",
+        every: HOUR,
+        offset: 5 * MINUTE,
+        at_start: true,
+        job: |context| look_at_accounts(context).boxed(),
     },
     // A little past the hour, so that the first look at a day that has ended finds its last files.
     Entry {
@@ -128,6 +136,25 @@ fn said_of_runs(context: &Context, outcomes: Vec<Result<UsageRun, DbError>>) -> 
             Err(error) => {
                 failed = true;
                 said.push(format!("{}: {error}", account.name));
+            }
+        }
+    }
+    let said = said.join("; ");
+    if failed { Err(said) } else { Ok(said) }
+}
+
+async fn look_at_accounts(context: Arc<Context>) -> Result<String, String> {
+    let looks = context.accounts.iter().map(|account| async move {
+        let outcome = account.client.account().await;
+        (&account.name, outcome)
+    });
+    let (mut said, mut failed) = (Vec::new(), false);
+    for (name, outcome) in join_all(looks).await {
+        match outcome {
+            Ok(status) => said.push(format!("{name}: {}", status.summary)),
+            Err(error) => {
+                failed = true;
+                said.push(format!("{name}: {error}"));
             }
         }
     }

@@ -30,7 +30,7 @@ pub struct AuditIn {
     address: Option<String>,
     /// What was done: `refresh`, `preload`, `login`, `logout`, `create_user`, `create_company`, `map_cdns`,
     /// `map_domains`, `set_domains`, `replace_domain`, `create_cdn`, `rename_cdn`, `create_superuser`,
-    /// `reset_password`, `give_token`, `revoke_token`.
+    /// `reset_password`, `give_token`, `revoke_token`, `retry_tasks`, `cancel_tasks`.
     #[serde(deserialize_with = "text")]
     action: Option<String>,
     /// To whom or what: a user's address, a company's or a CDN's name.

@@ -13,6 +13,7 @@ pub mod operations;
 pub mod purge;
 pub mod sessions;
 pub mod statistics;
+pub mod tasks;
 
 use chrono::{DateTime, TimeZone};
 use chrono_tz::Tz;

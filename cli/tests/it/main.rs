@@ -29,6 +29,7 @@ mod rate_limits;
 mod role_table;
 mod schema;
 mod sessions;
+mod staff_tasks;
 mod start_refusals;
 mod statistics;
 mod submit;

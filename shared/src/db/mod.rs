@@ -26,7 +26,9 @@ pub mod schema;
 pub mod session;
 pub mod submission;
 pub mod task;
+pub mod task_admin;
 pub mod usage;
+pub mod vendor;
 
 /// How a query failed, by what the caller can do about it.
 #[derive(Debug, Clone, thiserror::Error)]

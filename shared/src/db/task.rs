@@ -11,14 +11,14 @@ use crate::domain::{Kind, Scope, State, Step};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Value};
 
 /// Between two URLs in the stored list; no URL holds it.
-const URL_SEPARATOR: &str = "|";
+pub(super) const URL_SEPARATOR: &str = "|";
 /// Most bytes of one insert statement; the servers' own limit is 16 MiB or more.
 const STATEMENT_BYTES: usize = 4 * 1024 * 1024;
 /// Longest message that is stored with a row, in characters.
 const MESSAGE_LENGTH: usize = 2000;
 
 /// A task that is to be made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTask {
     /// A ULID; sorts by time.
     pub id: String,
@@ -70,7 +70,8 @@ pub async fn create(db: &Database, orders: &[TaskOrder]) -> Result<(), DbError> 
     .await
 }
 
-async fn insert_tasks(tx: &impl ConnectionTrait, tasks: &[&NewTask]) -> Result<(), DbError> {
+/// Within a transaction.
+pub(super) async fn insert_tasks(tx: &impl ConnectionTrait, tasks: &[&NewTask]) -> Result<(), DbError> {
     let mut rest = tasks;
     while !rest.is_empty() {
         let mut bytes = 0;
@@ -466,6 +467,7 @@ pub async fn sweep(db: &Database, before: i64, most: u64) -> Result<u64, DbError
             let ids: Vec<Value> = old.iter().map(|row| row.id.as_str().into()).collect();
             let list = marks(ids.len());
             execute(&tx, format!("DELETE FROM task_submission WHERE task_id IN ({list})"), ids.clone()).await?;
+            execute(&tx, format!("DELETE FROM task_retry WHERE task_id IN ({list})"), ids.clone()).await?;
             execute(&tx, format!("DELETE FROM task WHERE id IN ({list})"), ids).await?;
         }
         tx.commit().await?;

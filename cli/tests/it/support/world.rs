@@ -132,7 +132,7 @@ impl World {
         let queue = Queue::open(&config.queue.url, &config.queue.prefix).unwrap();
         let gate = SharedGate::start(db.clone(), clock.clone(), owner.clone(), stop.clone());
         let shared: Arc<dyn CallGate> = Arc::clone(&gate) as Arc<dyn CallGate>;
-        let accounts = open_accounts(&config, &db, &shared, clock.now()).await.unwrap();
+        let accounts = open_accounts(&config, &db, &shared, &clock).await.unwrap();
         let context = Context {
             db: db.clone(),
             queue: queue.clone(),
@@ -227,7 +227,7 @@ impl World {
         let gate = SharedGate::start(self.db.clone(), self.clock.clone(), owner.clone(), self.stop.clone());
         let shared: Arc<dyn CallGate> = Arc::clone(&gate) as Arc<dyn CallGate>;
         let config = self.context.config.clone();
-        let accounts = open_accounts(&config, &self.db, &shared, self.clock.now()).await.unwrap();
+        let accounts = open_accounts(&config, &self.db, &shared, &self.clock).await.unwrap();
         Arc::new(Context {
             db: self.db.clone(),
             queue: self.context.queue.clone(),

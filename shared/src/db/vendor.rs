@@ -1,0 +1,120 @@
+//! How each account's vendor fares: the last good call, the last failure, the last reading of the catalogue, credits, pauses.
+//!
+//! Several workers write, each what it has seen; the newer one wins column by column. A row says nothing that the work
+//! depends on. Called by the workers every few seconds, and by the staff's handlers.
+
+use crate::db::{Database, DbError, execute, retrying, rows};
+use sea_orm::{FromQueryResult, Value};
+
+/// What a worker has seen of an account since it last told; all times in UTC milliseconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The last call that succeeded.
+    pub succeeded_at: Option<i64>,
+    /// The last call that failed.
+    pub failed_at: Option<i64>,
+    /// What it was for.
+    pub failed_operation: Option<String>,
+    /// Why it failed.
+    pub failure: Option<String>,
+    /// When the catalogue was last read.
+    pub synced_at: Option<i64>,
+    /// Remaining credits, and when they were read.
+    pub credits: Option<(i64, i64)>,
+    /// Until when the account is left alone.
+    pub paused_until: Option<i64>,
+}
+
+/// Writes what was seen, unless something newer is there.
+///
+/// # Errors
+/// [`DbError`] when the change fails.
+pub async fn note(db: &Database, cdn_id: i64, seen: &Seen) -> Result<(), DbError> {
+    let insert = format!("{} INTO vendor_state (cdn_id) VALUES (?)", db.insert_new());
+    // The conditions read the old values; MySQL assigns from left to right, hence the times come last.
+    let update = "UPDATE vendor_state SET \
+         failed_operation = CASE WHEN ? > COALESCE(failed_at, 0) THEN ? ELSE failed_operation END, \
+         failure = CASE WHEN ? > COALESCE(failed_at, 0) THEN ? ELSE failure END, \
+         failed_at = CASE WHEN ? > COALESCE(failed_at, 0) THEN ? ELSE failed_at END, \
+         succeeded_at = CASE WHEN ? > COALESCE(succeeded_at, 0) THEN ? ELSE succeeded_at END, \
+         synced_at = CASE WHEN ? > COALESCE(synced_at, 0) THEN ? ELSE synced_at END, \
+         credits = CASE WHEN ? > COALESCE(credits_at, 0) THEN ? ELSE credits END, \
+         credits_at = CASE WHEN ? > COALESCE(credits_at, 0) THEN ? ELSE credits_at END, \
+         paused_until = CASE WHEN ? > COALESCE(paused_until, 0) THEN ? ELSE paused_until END \
+         WHERE cdn_id = ?"
+        .to_owned();
+    let newer = |at: Option<i64>| Value::from(at.unwrap_or(0));
+    let failure = seen.failure.as_deref().map(super::task::cut);
+    let (credits, credits_at) = seen.credits.unzip();
+    let values: Vec<Value> = vec![
+        newer(seen.failed_at),
+        seen.failed_operation.clone().into(),
+        newer(seen.failed_at),
+        failure.into(),
+        newer(seen.failed_at),
+        seen.failed_at.into(),
+        newer(seen.succeeded_at),
+        seen.succeeded_at.into(),
+        newer(seen.synced_at),
+        seen.synced_at.into(),
+        newer(credits_at),
+        credits.into(),
+        newer(credits_at),
+        credits_at.into(),
+        newer(seen.paused_until),
+        seen.paused_until.into(),
+        cdn_id.into(),
+    ];
+    retrying(|| async {
+        if execute(&db.connection, update.clone(), values.clone()).await? == 0 {
+            execute(&db.connection, insert.clone(), vec![cdn_id.into()]).await?;
+            execute(&db.connection, update.clone(), values.clone()).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// What is known of an account; all times in UTC milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct VendorState {
+    /// The CDN's name.
+    pub cdn: String,
+    /// The last call that succeeded.
+    pub succeeded_at: Option<i64>,
+    /// The last call that failed.
+    pub failed_at: Option<i64>,
+    /// What it was for.
+    pub failed_operation: Option<String>,
+    /// Why it failed.
+    pub failure: Option<String>,
+    /// When the catalogue was last read.
+    pub synced_at: Option<i64>,
+    /// Remaining credits.
+    pub credits: Option<i64>,
+    /// Until when the account is left alone; may be over.
+    pub paused_until: Option<i64>,
+    /// Tasks that wait to be handed over.
+    pub queued: i64,
+    /// Tasks that the vendor has.
+    pub running: i64,
+}
+
+/// What is known of all accounts that there are rows for.
+///
+/// # Errors
+/// [`DbError`] when the database cannot be asked.
+pub async fn list(db: &Database) -> Result<Vec<VendorState>, DbError> {
+    let open = |state: &str| {
+        format!(
+            "(SELECT COUNT(*) FROM task t WHERE t.cdn_id = c.id AND t.step IN ('submit', 'watch', 'fetch') AND t.state = '{state}')"
+        )
+    };
+    let sql = format!(
+        "SELECT c.name AS cdn, v.succeeded_at, v.failed_at, v.failed_operation, v.failure, v.synced_at, v.credits, v.paused_until, \
+         {} AS queued, {} AS running FROM cdn c LEFT JOIN vendor_state v ON v.cdn_id = c.id ORDER BY c.name",
+        open("queued"),
+        open("running")
+    );
+    rows(&db.connection, sql, vec![]).await
+}
