@@ -6,7 +6,7 @@
 
 use crate::auth::{ClientAddress, RequestId, client_address, find_client};
 use crate::document;
-use crate::error::{ApiError, Failure};
+use crate::error::{ApiError, Failure, INTERNAL};
 use crate::limits::Decided;
 use crate::params::{RawParams, merge};
 use crate::routes;
@@ -19,6 +19,7 @@ use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Result, Route
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracing::Instrument;
 
 /// Longest request id that is taken from a client.
 const LONGEST_REQUEST_ID: usize = 64;
@@ -98,13 +99,15 @@ async fn envelope<E: Endpoint>(next: Arc<E>, mut request: Request) -> Result<Res
     let decided = Decided::default();
     request.extensions_mut().insert(decided.clone());
     let address = client_address(&request);
-    let mut response = match next.call(request).await {
+    // Whatever is said during the request carries its id.
+    let span = tracing::info_span!("request", request_id);
+    let mut response = match next.call(request).instrument(span.clone()).await {
         Ok(response) => response.into_response(),
         Err(error) => error.into_response(),
     };
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
-        response = fail(response, &method, &path, &request_id).await;
+        response = fail(response, &method, &path, &request_id).instrument(span).await;
     }
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert("x-request-id", value);
@@ -145,7 +148,10 @@ async fn fail(response: Response, method: &Method, path: &str, request_id: &str)
         }
         StatusCode::SERVICE_UNAVAILABLE => said,
         _ if status.is_server_error() => {
-            tracing::error!(request_id, %method, path, said, "a request failed");
+            // Ours has said why already, where it was made into an answer.
+            if said != INTERNAL {
+                tracing::error!(%method, path, said, "a request failed");
+            }
             "the server failed; its log speaks of it under the request id".to_owned()
         }
         _ if said.is_empty() => status.canonical_reason().unwrap_or("refused").to_owned(),

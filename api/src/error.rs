@@ -16,6 +16,9 @@ use poem_openapi::types::Type;
 use poem_openapi::{ApiResponse, Object};
 use serde::Serialize;
 
+/// What the answer to a defect says before `app` puts the envelope around it.
+pub(crate) const INTERNAL: &str = "internal error";
+
 /// Why a request failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ApiError {
@@ -60,7 +63,7 @@ pub enum ApiError {
     #[error("{0}")]
     Unavailable(String),
     /// A defect; its text is for the log only.
-    #[error("internal error")]
+    #[error("{INTERNAL}")]
     Internal(String),
 }
 

@@ -16,6 +16,8 @@ pub mod routes;
 pub mod server;
 pub mod state;
 pub mod turns;
+pub mod worker_port;
 
 pub use server::{Bound, ServerError, bind, serve};
 pub use state::{SharedState, State};
+pub use worker_port::{WorkerPort, serve_worker_port};

@@ -5,10 +5,10 @@
 
 use crate::app::app;
 use crate::state::SharedState;
-use poem::Server;
 use poem::http::uri::Scheme;
 use poem::listener::{Acceptor, TcpAcceptor};
 use poem::web::{LocalAddr, RemoteAddr};
+use poem::{Endpoint, Server};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -20,7 +20,7 @@ pub enum ServerError {
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {reason}")]
     Listen {
-        /// What `http.listen` says.
+        /// What the setting says.
         address: String,
         /// The system's reason and what to do.
         reason: String,
@@ -37,26 +37,42 @@ pub struct Bound {
     pub address: SocketAddr,
 }
 
-/// Binds the address that `http.listen` names.
+/// Binds the address that `setting` names, such as `http.listen`.
 ///
 /// # Errors
 /// [`ServerError::Listen`], which says what is in the way.
-pub async fn bind(address: &str) -> Result<Bound, ServerError> {
-    let failed = |error: std::io::Error| {
-        ServerError::Listen {
+pub async fn bind(setting: &str, address: &str) -> Result<Bound, ServerError> {
+    let failed = |error: std::io::Error| ServerError::Listen {
         address: address.to_owned(),
         reason: match error.kind() {
             std::io::ErrorKind::AddrInUse => {
-                "another program listens there; stop it, or choose another address with `http.listen` (OVERSEAS__HTTP__LISTEN)".to_owned()
+                let variable = format!("OVERSEAS__{}", setting.to_uppercase().replace('.', "__"));
+                format!(
+                    "another program listens there; stop it, or choose another address with `{setting}` ({variable})"
+                )
             }
             _ => error.to_string(),
         },
-    }
     };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     let acceptor = NoDelay(TcpAcceptor::from_tokio(listener).map_err(failed)?);
     Ok(Bound { acceptor, address: bound })
+}
+
+impl Bound {
+    /// Answers with these pages until `stop`, then gives what is under way some time.
+    pub(crate) async fn run(
+        self,
+        pages: impl Endpoint + 'static,
+        stop: CancellationToken,
+        grace: Duration,
+    ) -> Result<(), ServerError> {
+        Server::new_with_acceptor(self.acceptor)
+            .run_with_graceful_shutdown(pages, stop.cancelled_owned(), Some(grace))
+            .await
+            .map_err(ServerError::Ended)
+    }
 }
 
 /// Serves until `stop`, then ends what is under way.
@@ -65,10 +81,7 @@ pub async fn bind(address: &str) -> Result<Bound, ServerError> {
 /// [`ServerError::Ended`] when the server ends by itself.
 pub async fn serve(bound: Bound, state: SharedState, stop: CancellationToken) -> Result<(), ServerError> {
     let grace = Duration::from_secs(state.config.http.grace_seconds);
-    Server::new_with_acceptor(bound.acceptor)
-        .run_with_graceful_shutdown(app(state), stop.cancelled_owned(), Some(grace))
-        .await
-        .map_err(ServerError::Ended)
+    bound.run(app(state), stop, grace).await
 }
 
 /// Answers leave at once: without it the kernel holds the last part of one back for up to 40 ms.

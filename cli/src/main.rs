@@ -66,6 +66,8 @@ enum Command {
     Openapi,
     /// Check everything that the service needs, one line each
     Doctor,
+    /// Ask a running process whether it is ready; exit code 0 if so
+    Health(commands::health::Options),
 }
 
 fn main() -> ExitCode {
@@ -106,6 +108,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Usage { action } => commands::usage::run(&wire::config(file)?, action).await?,
         Command::Simulate(options) => commands::simulate::run(options).await?,
         Command::Openapi => commands::openapi::run(),
+        Command::Health(options) => commands::health::run(&wire::config(file)?, options).await?,
         Command::Doctor => return commands::doctor::run(&wire::config(file)?).await,
     }
     Ok(ExitCode::SUCCESS)

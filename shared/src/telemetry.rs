@@ -5,8 +5,10 @@
 //! Called once at the start of each process.
 
 use crate::config::{LogConfig, LogFormat};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+pub use metrics_exporter_prometheus::PrometheusHandle;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use std::io::IsTerminal;
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 /// Why logging or metrics could not be set up.
@@ -44,16 +46,29 @@ pub fn start_logging(config: &LogConfig) -> Result<(), TelemetryError> {
     Ok(())
 }
 
-/// Collects metrics; the handle renders them.
+/// Between two rounds of sorting what was recorded into its buckets.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Collects metrics; the handle renders them. What is recorded is sorted into its buckets every few seconds, since it
+/// would otherwise wait in memory for somebody who asks.
 ///
 /// # Errors
 /// [`TelemetryError::Metrics`] when another recorder is in place.
 pub fn start_metrics() -> Result<PrometheusHandle, TelemetryError> {
     let refused = |error: metrics_exporter_prometheus::BuildError| TelemetryError::Metrics(error.to_string());
     let seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
-    PrometheusBuilder::new()
+    let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds)
         .map_err(refused)?
         .install_recorder()
-        .map_err(refused)
+        .map_err(refused)?;
+    metrics::gauge!("overseas_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    let kept = handle.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            kept.run_upkeep();
+        }
+    });
+    Ok(handle)
 }

@@ -8,6 +8,7 @@
 mod account;
 mod context;
 pub mod jobs;
+mod measure;
 pub mod merge;
 mod monitor;
 mod observed;
@@ -33,6 +34,7 @@ pub async fn run(context: Context, stop: CancellationToken) {
     let signals = start_reconcilers(&context, &tracker, &stop);
     monitor::start(&context, signals, &tracker, &stop);
     tracker.spawn(schedule::run(Arc::clone(&context), stop.clone()));
+    tracker.spawn(measure::run(Arc::clone(&context), stop.clone()));
     tracker.spawn(observed::run(context.db.clone(), context.accounts.clone(), stop.clone()));
     tracing::info!(worker = context.owner, accounts = context.accounts.len(), "the worker runs");
     stop.cancelled().await;

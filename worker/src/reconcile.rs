@@ -77,16 +77,22 @@ pub(crate) async fn run(
         let outcome = tokio::spawn(async move { round.round(&stopping).await }).await;
         let next = match outcome {
             Ok(Ok(next)) => {
+                // A round that found nothing to do is no run.
+                if matches!(next, Next::Now | Next::Pause(_)) {
+                    count(&*job, "ok");
+                }
                 failures = 0;
                 next
             }
             Ok(Err(error)) => {
                 failures += 1;
+                count(&*job, "failed");
                 tracing::warn!(job = job.name(), %error, failures, "a round failed and will be tried again");
                 Next::Pause(pause_after(failures))
             }
             Err(error) => {
                 failures += 1;
+                count(&*job, "panicked");
                 metrics::counter!("overseas_job_panics_total", "job" => job.name()).increment(1);
                 tracing::error!(job = job.name(), %error, failures, "a round panicked and will be tried again");
                 Next::Pause(pause_after(failures))
@@ -109,6 +115,10 @@ pub(crate) async fn run(
             () = tokio::time::sleep(wait) => {}
         }
     }
+}
+
+fn count(job: &dyn Reconciler, outcome: &'static str) {
+    metrics::counter!("overseas_job_rounds_total", "job" => job.name(), "outcome" => outcome).increment(1);
 }
 
 /// Never nothing, so that a row that cannot be claimed does not make the loop spin.

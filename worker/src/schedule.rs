@@ -31,7 +31,7 @@ struct Entry {
     job: Job,
 }
 
-const TIMETABLE: [Entry; 10] = [
+const TIMETABLE: [Entry; 9] = [
     Entry {
         name: "sync-catalogue",
         every: 30 * MINUTE,
@@ -87,7 +87,6 @@ const TIMETABLE: [Entry; 10] = [
     },
     Entry { name: "housekeeping", every: HOUR, offset: 0, at_start: false, job: |context| sweep(context).boxed() },
     Entry { name: "tidy", every: MINUTE, offset: 0, at_start: false, job: |context| tidy(context).boxed() },
-    Entry { name: "measure", every: 15 * SECOND, offset: 0, at_start: false, job: |context| measure(context).boxed() },
 ];
 
 /// Starts of several workers within this time share one run.
@@ -176,10 +175,6 @@ async fn sweep(context: Arc<Context>) -> Result<String, String> {
 
 async fn tidy(context: Arc<Context>) -> Result<String, String> {
     housekeeping::tidy(&context).await
-}
-
-async fn measure(context: Arc<Context>) -> Result<String, String> {
-    housekeeping::measure(&context).await.map_err(|error| error.to_string())
 }
 
 /// Runs the timetable until `stop`. A job that is still running is not started again.

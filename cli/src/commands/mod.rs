@@ -7,6 +7,7 @@
 
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod health;
 pub(crate) mod logs;
 pub(crate) mod migrate;
 pub(crate) mod openapi;

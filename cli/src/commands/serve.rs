@@ -7,12 +7,12 @@
 
 use crate::wire;
 use anyhow::Result;
-use overseas_api::{Bound, SharedState, State, bind, serve};
+use overseas_api::{Bound, SharedState, State, WorkerPort, bind, serve, serve_worker_port};
 use overseas_shared::clock::Clock;
 use overseas_shared::config::Config;
 use overseas_shared::db::Database;
 use overseas_shared::queue::Queue;
-use overseas_shared::telemetry;
+use overseas_shared::telemetry::{self, PrometheusHandle};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -27,9 +27,9 @@ pub(crate) async fn api(config: Config) -> Result<()> {
             "queue.url is memory: workers in other processes are not woken and find the tasks by their sweep"
         );
     }
-    let bound = bind(&config.http.listen).await?;
+    let bound = bind("http.listen", &config.http.listen).await?;
     tracing::info!(address = %bound.address, "the API listens");
-    serve_api(bound, config, db, queue, stop).await
+    serve_api(bound, config, db, queue, telemetry::start_metrics()?, stop).await
 }
 
 /// Serves the API on an address that is bound.
@@ -38,11 +38,12 @@ pub(crate) async fn serve_api(
     config: Config,
     db: Database,
     queue: Queue,
+    metrics: PrometheusHandle,
     stop: CancellationToken,
 ) -> Result<()> {
     let store = wire::log_store(&config)?;
     let mut state = State::new(db.clone(), queue, Clock::system(), store, config);
-    state.metrics = Some(telemetry::start_metrics()?);
+    state.metrics = Some(metrics);
     let state: SharedState = Arc::new(state);
     serve(bound, state, stop).await?;
     tracing::info!("the API has stopped");
@@ -54,6 +55,14 @@ pub(crate) async fn worker(config: Config) -> Result<()> {
     let stop = wire::stop_on_signal()?;
     let db = wire::current_database(&config).await?;
     let queue = wire::queue(&config)?;
+    let metrics = telemetry::start_metrics()?;
+    if !config.worker.listen.is_empty() {
+        let bound = bind("worker.listen", &config.worker.listen).await?;
+        tracing::info!(address = %bound.address, "the worker's health and metrics are there");
+        let max_connections = config.database.max_connections;
+        let port = WorkerPort { db: db.clone(), max_connections, queue: queue.clone(), metrics };
+        tokio::spawn(serve_worker_port(bound, port, stop.clone()));
+    }
     let context = wire::worker(config, db.clone(), queue, &stop).await?;
     if context.accounts.is_empty() {
         tracing::warn!("no CDN is configured, so there is nothing to do: add a [cdn.<name>] table");

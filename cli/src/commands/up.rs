@@ -11,12 +11,13 @@ use overseas_api::bind;
 use overseas_shared::config::Config;
 use overseas_shared::db::Database;
 use overseas_shared::db::schema::{self, SchemaState};
+use overseas_shared::telemetry;
 
 /// Runs until a signal.
 pub(crate) async fn run(mut config: Config) -> Result<()> {
     let stop = wire::stop_on_signal()?;
     // The address first: a busy port should not leave a database and a simulator behind.
-    let bound = bind(&config.http.listen).await?;
+    let bound = bind("http.listen", &config.http.listen).await?;
     config.http.listen = bound.address.to_string();
     let simulator = if config.cdn.is_empty() { Some(demo::configure(&mut config).await?) } else { None };
     let db = wire::database(&config).await?;
@@ -25,6 +26,8 @@ pub(crate) async fn run(mut config: Config) -> Result<()> {
         demo::fill(&db).await?;
     }
     let queue = wire::queue(&config)?;
+    // Before the worker, whose first figures would be lost.
+    let metrics = telemetry::start_metrics()?;
     let context = wire::worker(config.clone(), db.clone(), queue.clone(), &stop).await?;
     if simulator.is_some() {
         // Before the greeting, so that its first line works at once.
@@ -32,7 +35,7 @@ pub(crate) async fn run(mut config: Config) -> Result<()> {
     }
     let worker = tokio::spawn(overseas_worker::run(context, stop.clone()));
     demo::greet(&config, bound.address, simulator.as_ref());
-    let served = serve::serve_api(bound, config, db.clone(), queue, stop.clone()).await;
+    let served = serve::serve_api(bound, config, db.clone(), queue, metrics, stop.clone()).await;
     stop.cancel();
     worker.await.context("the worker panicked")?;
     if let Some(simulator) = simulator {

@@ -223,11 +223,13 @@ pub struct WorkerConfig {
     pub sweep_seconds: u32,
     /// Seconds that work in hand gets at the stop.
     pub grace_seconds: u32,
+    /// Address and port for `/healthz`, `/readyz` and `/metrics` of a worker on its own; empty for none.
+    pub listen: String,
 }
 
 impl Default for WorkerConfig {
     fn default() -> Self {
-        Self { lease_seconds: 15, sweep_seconds: 2, grace_seconds: 20 }
+        Self { lease_seconds: 15, sweep_seconds: 2, grace_seconds: 20, listen: String::new() }
     }
 }
 

@@ -166,6 +166,29 @@ impl Database {
         if self.is_mysql() { "MySQL" } else { "SQLite" }
     }
 
+    /// How many connections are open, and how many of them nobody uses.
+    #[must_use]
+    pub fn connections(&self) -> (usize, usize) {
+        let (open, idle) = if self.is_mysql() {
+            let pool = self.connection.get_mysql_connection_pool();
+            (pool.size(), pool.num_idle())
+        } else {
+            let pool = self.connection.get_sqlite_connection_pool();
+            (pool.size(), pool.num_idle())
+        };
+        (usize::try_from(open).unwrap_or(0), idle)
+    }
+
+    /// Sets the gauges of the connections; `most` is how many there may be.
+    pub fn measure_connections(&self, most: u32) {
+        let (open, idle) = self.connections();
+        let used = open.saturating_sub(idle);
+        for (state, number) in [("used", used), ("idle", idle), ("most", usize::try_from(most).unwrap_or(0))] {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+            metrics::gauge!("overseas_database_connections", "state" => state).set(number as f64);
+        }
+    }
+
     fn is_mysql(&self) -> bool {
         self.connection.get_database_backend() == DbBackend::MySql
     }

@@ -3,9 +3,7 @@
 //! Scheduled; every step is idempotent and bounded, so that it never holds a lock for long.
 
 use crate::context::Context;
-use overseas_shared::db::{
-    DbError, api_token, audit, idempotency, log, login, schedule, session, submission, task, usage,
-};
+use overseas_shared::db::{DbError, api_token, audit, idempotency, login, schedule, session, submission, task, usage};
 
 const DAY: i64 = 24 * 3_600_000;
 /// Days that an API token is still listed after it expired, so that its owner can find out why nothing works.
@@ -70,30 +68,4 @@ pub async fn tidy(context: &Context) -> Result<String, String> {
         submission::plan_forgotten_polls(&context.db, context.clock.now()).await.map_err(|error| error.to_string())?;
     context.queue.tidy().await.map_err(|error| error.to_string())?;
     Ok(format!("planned {planned} forgotten polls"))
-}
-
-/// Sets the gauges that are read from rows.
-///
-/// # Errors
-/// [`DbError`] when the rows cannot be read.
-pub async fn measure(context: &Context) -> Result<String, DbError> {
-    for account in &context.accounts {
-        let counts = task::open_counts(&context.db, account.id).await?;
-        for state in ["queued", "running"] {
-            let found = counts.iter().find(|count| count.state == state);
-            #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-            let (number, age) = found.map_or((0.0, 0.0), |count| {
-                (count.number as f64, (context.clock.now() - count.oldest) as f64 / 1000.0)
-            });
-            let labels = [("cdn", account.name.clone()), ("state", state.to_owned())];
-            metrics::gauge!("overseas_tasks", &labels).set(number);
-            metrics::gauge!("overseas_task_oldest_age_seconds", &labels).set(age);
-        }
-        let (missing, broken) = log::open_counts(&context.db, account.id).await?;
-        for (state, number) in [("missing", missing), ("broken", broken)] {
-            #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-            metrics::gauge!("overseas_log_days", "cdn" => account.name.clone(), "state" => state).set(number as f64);
-        }
-    }
-    Ok(String::new())
 }

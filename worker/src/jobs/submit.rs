@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// Most tasks of one claim.
 const TASKS: u64 = 1000;
@@ -33,6 +34,9 @@ const URLS: u32 = 3000;
 const CALLS_BETWEEN_LOOKS: u32 = 40;
 /// The first look at a request comes this soon after it was accepted.
 const FIRST_LOOK: i64 = 1_500;
+
+/// Requests that the log lines of one call name.
+const MOST_NAMED: usize = 20;
 
 /// The job for one account and kind.
 pub struct Submit {
@@ -148,7 +152,15 @@ impl Submit {
             Kind::Refresh => Action::Refresh,
             Kind::Preload => Action::Preload,
         };
-        let accepted = match self.account.client.submit(property, action, &group.urls).await {
+        // Whatever is said during the call, by whomever, carries the requests that it is made for.
+        let span = tracing::info_span!(
+            "submit",
+            cdn = self.account.name,
+            property = property.name,
+            request_ids = round.request_ids(group)
+        );
+        let call = self.account.client.submit(property, action, &group.urls);
+        let accepted = match call.instrument(span).await {
             Ok(accepted) => accepted,
             Err(error) => {
                 round.note_pause(&error);
@@ -227,6 +239,8 @@ impl Submit {
             }
         }
         for ((due_at, message), ids) in alike {
+            metrics::counter!("overseas_task_retries_total", "cdn" => self.account.name.clone(), "kind" => self.kind.as_str())
+                .increment(ids.len() as u64);
             task::postpone(&self.context.db, &ids, round.owner, &message, due_at).await?;
         }
         task::release(&self.context.db, &untouched, round.owner, now).await
@@ -312,6 +326,16 @@ impl<'a> Round<'a> {
 
     fn state(&self) -> std::sync::MutexGuard<'_, RoundState> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The HTTP requests that a call is made for, the first few of them.
+    fn request_ids(&self, group: &Group) -> String {
+        let ids: Vec<&str> = group.task_ids().collect();
+        let tasks = ids.iter().take(MOST_NAMED).filter_map(|id| self.claimed.iter().find(|task| task.id == *id));
+        let mut requests: Vec<&str> = tasks.map(|task| task.request_id.as_str()).collect();
+        requests.dedup();
+        let more = if ids.len() > MOST_NAMED { " .." } else { "" };
+        format!("{}{more}", requests.join(" "))
     }
 
     fn note(&self, group: &Group, outcome: Outcome) {

@@ -144,7 +144,7 @@ impl World {
             merges: merge_turns(),
             owner,
         };
-        let bound = bind("127.0.0.1:0").await.unwrap();
+        let bound = bind("http.listen", "127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", bound.address);
         let state = Arc::new(State::new(db.clone(), queue, clock.clone(), context.store.clone(), config));
         tokio::spawn(serve(bound, state, stop.clone()));

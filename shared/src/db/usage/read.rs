@@ -70,6 +70,20 @@ struct DayRow {
     bytes: Vec<u8>,
 }
 
+/// The newest slot that the vendor of a CDN has delivered of any property (Unix seconds).
+///
+/// # Errors
+/// [`DbError`] when the database cannot be asked.
+pub async fn latest(db: &Database, cdn_id: i64) -> Result<Option<i64>, DbError> {
+    #[derive(FromQueryResult)]
+    struct Latest {
+        latest: Option<i64>,
+    }
+    let sql = "SELECT MAX(u.latest) AS latest FROM property_usage u JOIN property p ON p.id = u.property_id WHERE p.cdn_id = ?";
+    let found: Vec<Latest> = rows(&db.connection, sql.to_owned(), vec![cdn_id.into()]).await?;
+    Ok(found.first().and_then(|row| row.latest))
+}
+
 fn corrupt(error: impl std::fmt::Display) -> DbError {
     DbError::Corrupt(format!("a day of usage: {error}"))
 }
