@@ -190,7 +190,10 @@ async fn doctor_prints_one_line_a_check_and_fails_when_one_does() {
     let (lines, code) = doctor(folder, &[]);
     assert_eq!((failed(&lines), code), (vec![], Some(0)), "{lines:#?}");
     let checks: Vec<&str> = lines.iter().map(|line| line[6..22].trim()).collect();
-    assert_eq!(checks, ["database", "migrations", "queue", "cdn.level3", "cities", "log store", "clock"]);
+    assert_eq!(
+        checks,
+        ["database", "migrations", "queue", "cdn.level3", "cities", "log store", "log staging", "clock"]
+    );
 
     let nowhere = format!("127.0.0.1:{}", free_port());
     let (lines, code) = doctor(folder, &[("OVERSEAS__QUEUE__URL", &format!("redis://{nowhere}"))]);
