@@ -5,7 +5,9 @@
 //! What takes real time is awaited with `eventually`, within a bound. Called by all tests.
 
 pub mod database;
+pub mod door;
 pub mod http;
+pub mod logs;
 pub mod process;
 pub mod servers;
 pub mod world;
