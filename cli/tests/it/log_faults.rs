@@ -5,7 +5,7 @@
 
 use crate::support::logs::{
     DOMAIN, Form, LARGE, SMALL, ask, assert_same, check_store, day, days_ago, deliver, deliver_again, download,
-    folder_of, gunzip, merging_worker, of_day, property_id, retain, settings, stored, until_made,
+    folder_of, gunzip, make, merging_worker, of_day, property_id, retain, settings, stored, until_made,
 };
 use crate::support::process::{Process, Settings};
 use crate::support::{Kind, World, database, eventually};
@@ -210,35 +210,63 @@ async fn two_workers_at_once_make_each_day_once_even_if_a_merge_takes_longer_tha
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_day_that_is_made_anew_while_the_retention_removes_it_keeps_its_row_and_its_new_file() {
+    let place = Place::new().await;
+    let world = &place.world;
+    let (dates, text) = place.deliver(1, SMALL);
+    place.ask(dates[0]).await;
+    make(world).await;
+    let number = day_number(dates[0]);
+    let old = log::old_days(&world.db, number + 1, i64::MAX, 10).await.unwrap();
+    assert_eq!(old.len(), 1);
+    // By hand, as `sync-logs` does, between the retention's look and its removal.
+    let lease = Lease { owner: "hand", now: world.clock.now(), until: world.clock.now() + 15_000 };
+    let id = property_id(world, DOMAIN).await;
+    let claimed = log::claim_day(&world.db, id, number, lease).await.unwrap().unwrap();
+    let claim = Claim { account: world.account(), day: &claimed, owner: "hand", forced: true };
+    work_on(&world.context.log_work(), claim, &Progress::default(), &world.stop).await.unwrap();
+    world.context.store.delete(old[0].object.as_deref().unwrap()).await.unwrap();
+    log::delete_day(&world.db, &old[0]).await.unwrap();
+    place.only_the_days_files_stay().await;
+    assert_same(&gunzip(&download(world, DOMAIN, dates[0]).await), &text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_during_a_merge_ends_the_worker_in_time_and_the_day_is_free_at_once() {
     let mut place = Place::new().await;
-    let (dates, text) = place.deliver(1, LARGE);
+    let (dates, text) = place.deliver(4, LARGE);
     // Nobody waits for the end of this lease.
     place.settings.insert("OVERSEAS__WORKER__LEASE_SECONDS".to_owned(), "600".to_owned());
     place.settings.insert("OVERSEAS__WORKER__GRACE_SECONDS".to_owned(), "8".to_owned());
-    place.ask(dates[0]).await;
     let mut log = String::new();
-    for pause in [0, 300, 900] {
-        let running = place.merging_worker().await;
+    for (date, pause) in dates.iter().zip([0, 300, 900]) {
+        place.ask(*date).await;
+        let mut running = place.merging_worker().await;
         tokio::time::sleep(Duration::from_millis(pause)).await;
         running.signal("TERM");
         let begun = Instant::now();
-        let mut running = running;
         eventually("it ends within its grace", 8, || std::future::ready(running.has_ended())).await;
         log.push_str(&running.log());
         eprintln!("it took {:?} to stop", begun.elapsed());
-        if day(&place.world, DOMAIN, dates[0]).await.state == LogState::Ready {
-            break;
+        let leased = "SELECT COUNT(*) FROM log_day WHERE lease_owner IS NOT NULL OR attempts > 0";
+        assert_eq!(place.world.number(leased).await, 0, "{log}");
+        if day(&place.world, DOMAIN, *date).await.state == LogState::Queued {
+            assert!(of_day(&place.world, "due_at", DOMAIN, *date).await <= place.world.clock.now());
         }
-        let free = "SELECT COUNT(*) FROM log_day WHERE lease_owner IS NULL AND state = 'queued' AND attempts = 0 AND object IS NULL";
-        assert!(place.world.number(free).await >= 1, "{log}");
-        assert!(of_day(&place.world, "due_at", DOMAIN, dates[0]).await <= place.world.clock.now());
-        assert_eq!(stored(&place.store), Default::default(), "neither whole nor half");
+        assert!(stored(&place.store).1.is_empty(), "a half file is left");
+        check_store(&place.world, &place.store).await;
     }
     assert!(!log.contains("grace period is over") && !log.contains("tried again"), "{log}");
+    let half_done = place.world.number("SELECT COUNT(*) FROM log_object").await;
+    assert!(half_done > 0, "no merge was stopped in the middle");
+    place.ask(dates[3]).await;
     let running = place.worker();
-    place.until_made(dates[0], 40).await;
+    for date in &dates {
+        place.until_made(*date, 60).await;
+    }
     assert_eq!(running.stop(Duration::from_secs(8)), 0);
     place.only_the_days_files_stay().await;
-    assert_same(&gunzip(&download(&place.world, DOMAIN, dates[0]).await), &text);
+    for date in dates {
+        assert_same(&gunzip(&download(&place.world, DOMAIN, date).await), &text);
+    }
 }
