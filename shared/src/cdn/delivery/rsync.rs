@@ -79,8 +79,12 @@ impl Rsync {
         let list = ["--list-only", "--no-human-readable", "--8-bit-output", "--no-motd"];
         let files = match self.run(&source.arguments(&list, None), LIST_TIMEOUT).await {
             Ok(listing) => listing.lines().filter_map(|line| read_line(line, property)).collect(),
-            // Nothing at all was delivered for the day.
-            Err(Failure { code: Some(EXIT_PARTIAL), said }) if said.contains("No such file or directory") => Vec::new(),
+            // Nothing at all was delivered for the day, unless the whole tree is missing.
+            Err(Failure { code: Some(EXIT_PARTIAL), said }) if said.contains("No such file or directory") => {
+                let root = [&list[..], &SILENCE, &["--", &self.base]].concat();
+                self.run(&root.into_iter().map(str::to_owned).collect::<Vec<_>>(), LIST_TIMEOUT).await?;
+                Vec::new()
+            }
             Err(failure) => return Err(failure.into()),
         };
         let daemon = Self { base: self.base.clone(), password: self.password.clone() };
