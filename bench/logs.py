@@ -118,9 +118,10 @@ def reference(run, folder, files):
             if before is not subprocess.DEVNULL:
                 before.close()
             before = process.stdout
+    codes = {name: run.servers.processes[name].wait() for name in chain}
+    if any(codes.values()):
+        raise Failed(f"the reference failed, and its message is above: {codes}")
     for name in chain:
-        if run.servers.processes[name].wait() != 0:
-            raise Failed(f"{name} failed; its message is above")
         run.servers.stop(name)
     return {}
 
