@@ -119,7 +119,7 @@ struct Source {
     /// The day's folder.
     address: String,
     /// Which of its files are meant.
-    filters: [String; 3],
+    filters: [String; 5],
     /// Where copies of them go.
     staged: PathBuf,
 }
@@ -134,7 +134,7 @@ impl Source {
 
 /// The daemon takes wildcards in an address, so that the folder of `*.example.com` would be everybody's; in a filter
 /// they can be escaped.
-fn filters(property: &str) -> [String; 3] {
+fn filters(property: &str) -> [String; 5] {
     let mut escaped = String::new();
     let has_wildcard = property.contains(['*', '?', '[']);
     for character in property.chars() {
@@ -143,7 +143,14 @@ fn filters(property: &str) -> [String; 3] {
         }
         escaped.push(character);
     }
-    [format!("--include=/{escaped}/"), format!("--include=/{escaped}/*.gz"), "--exclude=*".to_owned()]
+    [
+        format!("--include=/{escaped}/"),
+        // What `is_log` would leave out.
+        format!("--exclude=/{escaped}/.*"),
+        format!("--exclude=/{escaped}/-*"),
+        format!("--include=/{escaped}/*.gz"),
+        "--exclude=*".to_owned(),
+    ]
 }
 
 /// How the program ended, and what it said.
@@ -257,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_wildcard_in_a_property_is_no_wildcard_for_rsync() {
-        assert_eq!(filters("*.example.com")[1], "--include=/\\*.example.com/*.gz");
+        assert_eq!(filters("*.example.com")[3], "--include=/\\*.example.com/*.gz");
         assert_eq!(filters("cdn.example.com")[0], "--include=/cdn.example.com/");
     }
 

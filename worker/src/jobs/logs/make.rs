@@ -31,6 +31,8 @@ const PIECES: usize = 2;
 const KEEP_UNFINISHED: i64 = 48 * 3_600_000;
 /// Milliseconds to the first new try after a failure, and the longest.
 const BACK_OFF: (i64, i64) = (60_000, 3_600_000);
+/// How long taking back an upload may take.
+const ABORT: Duration = Duration::from_secs(5);
 /// Broken files that a message names.
 const MOST_NAMED: usize = 5;
 
@@ -239,7 +241,7 @@ async fn write(
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<(Merged, u64, String), MakeError> {
-    let mut writer = work.store.writer(object).await?;
+    let mut writer = unless(cancel, work.store.writer(object)).await.ok_or(MakeError::Stopping)??;
     let (pieces, mut made) = mpsc::channel::<Bytes>(PIECES);
     let settings = Settings::new(work.staging.join("spill"));
     let (read, cancelled) = (Arc::clone(&progress.read), cancel.clone());
@@ -253,26 +255,25 @@ async fn write(
         })?;
         Ok::<_, MergeError>((merged, size, hex::encode(sum.finalize())))
     });
-    let written = take(&mut writer, &mut made).await;
+    // A store that falls silent holds up no stop either.
+    let written = unless(cancel, take(&mut writer, &mut made)).await;
     // A merge whose result nobody takes ends at its next piece.
     drop(made);
     let merged = merging.await.unwrap_or_else(|error| {
         Err(MergeError::Source { file: "the merge".to_owned(), error: io::Error::other(error.to_string()) })
     });
-    match (written, merged) {
-        (Ok(()), Ok(merged)) => {
+    let failed = match (written, merged) {
+        (Some(Ok(())), Ok(merged)) => {
             writer.finish().await?;
-            Ok(merged)
+            return Ok(merged);
         }
-        (Err(error), _) => {
-            writer.abort().await;
-            Err(error.into())
-        }
-        (Ok(()), Err(error)) => {
-            writer.abort().await;
-            Err(error.into())
-        }
-    }
+        (Some(Err(error)), _) => error.into(),
+        (Some(Ok(())), Err(error)) => error.into(),
+        (None, _) => MakeError::Stopping,
+    };
+    // What cannot be taken back in this time goes with the leftovers.
+    let _ = tokio::time::timeout(ABORT, writer.abort()).await;
+    Err(failed)
 }
 
 async fn take(writer: &mut LogWriter, made: &mut mpsc::Receiver<Bytes>) -> Result<(), LogStoreError> {
