@@ -31,7 +31,7 @@ pub(crate) async fn run(staging: PathBuf, stop: CancellationToken) {
 
 /// Removes what nobody has touched for this long; returns how many folders of properties.
 #[must_use]
-pub fn tidy(staging: &Path, older_than: Duration) -> usize {
+fn tidy(staging: &Path, older_than: Duration) -> usize {
     tidy_level(staging, DEPTH, older_than)
 }
 
