@@ -95,6 +95,21 @@ def rss_mb(pid):
         return None
 
 
+def peak_mb(pid):
+    """The most RSS that the process ever had."""
+    with contextlib.suppress(OSError):
+        for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) / 1024, 1)
+    return None
+
+
+def children_seconds():
+    """Processor time of the children that have ended, and of theirs."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime
+
+
 class Noise:
     """How much of the processors others used: all that was used, less what this program and its children used."""
 
@@ -105,8 +120,8 @@ class Noise:
     def _read(self):
         fields = [int(field) for field in pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
         user, nice, system, _idle, _wait, irq, softirq, steal = fields[:8]
-        mine, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-        own = sum(usage.ru_utime + usage.ru_stime for usage in (mine, ended))
+        mine = resource.getrusage(resource.RUSAGE_SELF)
+        own = mine.ru_utime + mine.ru_stime + children_seconds()
         own += sum(cpu_seconds(pid) for pid in self.live_pids())
         # The work of the loopback network is done for us, and is counted as nobody's.
         return time.monotonic(), (user + nice + system + irq + steal) / TICKS, own

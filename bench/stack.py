@@ -251,19 +251,19 @@ class Installation:
         if run.returncode != 0:
             raise Failed(f"overseas {' '.join(words)}: {run.stdout}{run.stderr}")
 
-    def spawn(self, *words):
+    def spawn(self, *words, settings=()):
         """A command that runs on; returns its process id and a function that waits for its end."""
         name = self.process(words[0])
-        self.servers.spawn(name, self.servers.binary, *words, settings=self.settings)
+        self.servers.spawn(name, self.servers.binary, *words, settings={**self.settings, **dict(settings)})
         return self.servers.pid(name), self.servers.processes[name].wait
 
     def process(self, part):
         return f"{self.name}-{part}"
 
-    def start(self, part):
+    def start(self, part, settings=()):
         """`api`, `worker` or `up`; waits for those that listen."""
         name = self.process(part)
-        self.servers.spawn(name, self.servers.binary, part, settings=self.settings)
+        self.servers.spawn(name, self.servers.binary, part, settings={**self.settings, **dict(settings)})
         if part != "worker":
             wait_for(lambda: self.servers.check_alive(name) and Client(self.base).raw("GET", "/readyz")[0] == 200,
                      30, f"{part} to be ready")

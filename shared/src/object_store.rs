@@ -104,12 +104,14 @@ fn bucket(text: &str) -> Result<Operator, String> {
         .layer(RetryLayer::new().with_max_times(RETRIES).with_jitter()))
 }
 
-/// What the library says, without the context that it adds, which repeats the address.
+/// What the library says, down to the system's own words, without the context that it adds, which repeats the address.
 #[must_use]
 pub fn plain(error: &opendal::Error) -> String {
     let mut text = format!("{}: {}", error.kind(), error.message());
-    if let Some(cause) = std::error::Error::source(error) {
-        text.push_str(&format!(": {cause}"));
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
     }
     text
 }

@@ -33,6 +33,10 @@ pub async fn run(context: Context, stop: CancellationToken) {
     let tracker = TaskTracker::new();
     let signals = start_reconcilers(&context, &tracker, &stop);
     monitor::start(&context, signals, &tracker, &stop);
+    if context.accounts.iter().any(|account| account.has_logs()) {
+        let staging = context.config.logs.staging.clone().into();
+        tracker.spawn(jobs::logs::staging::run(staging, stop.clone()));
+    }
     tracker.spawn(schedule::run(Arc::clone(&context), stop.clone()));
     tracker.spawn(measure::run(Arc::clone(&context), stop.clone()));
     tracker.spawn(observed::run(context.db.clone(), context.accounts.clone(), stop.clone()));

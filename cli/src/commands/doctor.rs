@@ -11,7 +11,7 @@ use crate::wire;
 use anyhow::Result;
 use overseas_shared::cdn::PropertyAddress;
 use overseas_shared::clock::Clock;
-use overseas_shared::config::Config;
+use overseas_shared::config::{Config, without_secrets};
 use overseas_shared::db::{Database, catalogue, schema, usage};
 use overseas_shared::domain::log::{date_of, day_at};
 use overseas_shared::log_store::LogStore;
@@ -67,7 +67,9 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode> {
         findings.note("cities", check_cities(db).await);
     }
     let store = match LogStore::open(&config.logs.store) {
-        Ok(store) => store.check().await.map(|()| config.logs.store.clone()).map_err(|error| error.to_string()),
+        Ok(store) => {
+            store.check().await.map(|()| without_secrets(&config.logs.store)).map_err(|error| error.to_string())
+        }
         Err(error) => Err(error.to_string()),
     };
     findings.note("log store", store);

@@ -6,7 +6,9 @@
 
 pub mod database;
 pub mod delivery;
+pub mod door;
 pub mod http;
+pub mod logs;
 pub mod process;
 pub mod servers;
 pub mod world;

@@ -10,7 +10,7 @@ mod tree;
 
 use crate::cdn::setting::SettingError;
 use crate::cdn::{CdnError, DeliveredLogs, LogFile};
-use crate::config::CdnConfig;
+use crate::config::{CdnConfig, without_secrets};
 use crate::object_store::{self, Place};
 use chrono::NaiveDate;
 use rsync::Rsync;
@@ -47,7 +47,7 @@ impl Delivery {
         };
         Ok(Some(Self::Tree(match object_store::open(place).map_err(refused)? {
             Place::Folder(root) => Tree::folder(root).map_err(|error| SettingError::new("logs", error))?,
-            Place::Bucket(operator) => Tree::bucket(operator),
+            Place::Bucket(operator) => Tree::bucket(operator, without_secrets(place)),
         })))
     }
 

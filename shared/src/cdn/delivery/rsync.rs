@@ -79,8 +79,12 @@ impl Rsync {
         let list = ["--list-only", "--no-human-readable", "--8-bit-output", "--no-motd"];
         let files = match self.run(&source.arguments(&list, None), LIST_TIMEOUT).await {
             Ok(listing) => listing.lines().filter_map(|line| read_line(line, property)).collect(),
-            // Nothing at all was delivered for the day.
-            Err(Failure { code: Some(EXIT_PARTIAL), said }) if said.contains("No such file or directory") => Vec::new(),
+            // Nothing at all was delivered for the day, unless the whole tree is missing.
+            Err(Failure { code: Some(EXIT_PARTIAL), said }) if said.contains("No such file or directory") => {
+                let root = [&list[..], &SILENCE, &["--", &self.base]].concat();
+                self.run(&root.into_iter().map(str::to_owned).collect::<Vec<_>>(), LIST_TIMEOUT).await?;
+                Vec::new()
+            }
             Err(failure) => return Err(failure.into()),
         };
         let daemon = Self { base: self.base.clone(), password: self.password.clone() };
@@ -115,7 +119,7 @@ struct Source {
     /// The day's folder.
     address: String,
     /// Which of its files are meant.
-    filters: [String; 3],
+    filters: [String; 5],
     /// Where copies of them go.
     staged: PathBuf,
 }
@@ -130,7 +134,7 @@ impl Source {
 
 /// The daemon takes wildcards in an address, so that the folder of `*.example.com` would be everybody's; in a filter
 /// they can be escaped.
-fn filters(property: &str) -> [String; 3] {
+fn filters(property: &str) -> [String; 5] {
     let mut escaped = String::new();
     let has_wildcard = property.contains(['*', '?', '[']);
     for character in property.chars() {
@@ -139,7 +143,14 @@ fn filters(property: &str) -> [String; 3] {
         }
         escaped.push(character);
     }
-    [format!("--include=/{escaped}/"), format!("--include=/{escaped}/*.gz"), "--exclude=*".to_owned()]
+    [
+        format!("--include=/{escaped}/"),
+        // What `is_log` would leave out.
+        format!("--exclude=/{escaped}/.*"),
+        format!("--exclude=/{escaped}/-*"),
+        format!("--include=/{escaped}/*.gz"),
+        "--exclude=*".to_owned(),
+    ]
 }
 
 /// How the program ended, and what it said.
@@ -253,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_wildcard_in_a_property_is_no_wildcard_for_rsync() {
-        assert_eq!(filters("*.example.com")[1], "--include=/\\*.example.com/*.gz");
+        assert_eq!(filters("*.example.com")[3], "--include=/\\*.example.com/*.gz");
         assert_eq!(filters("cdn.example.com")[0], "--include=/cdn.example.com/");
     }
 

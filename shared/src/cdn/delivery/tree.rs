@@ -20,6 +20,8 @@ pub struct Tree {
     operator: Operator,
     /// The folder on this machine, which has to be there.
     root: Option<PathBuf>,
+    /// For messages.
+    place: String,
 }
 
 impl Tree {
@@ -27,11 +29,16 @@ impl Tree {
         // Not made at its own root: the library makes a folder that is missing.
         let builder = services::Fs::default().root("/");
         let operator = Operator::new(builder).map_err(|error| plain(&error))?;
-        Ok(Self { operator, root: Some(root) })
+        Ok(Self { operator, place: root.display().to_string(), root: Some(root) })
     }
 
-    pub(super) fn bucket(operator: Operator) -> Self {
-        Self { operator, root: None }
+    /// `place` is the bucket without its keys.
+    pub(super) fn bucket(operator: Operator, place: String) -> Self {
+        Self { operator, root: None, place }
+    }
+
+    fn failed(&self, error: &opendal::Error) -> CdnError {
+        failed(&self.place, error)
     }
 
     pub(super) async fn logs(&self, folder: String) -> Result<TreeLogs, CdnError> {
@@ -44,7 +51,7 @@ impl Tree {
         }
         let entries = match self.operator.list(&path).await {
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-            entries => entries.map_err(|error| failed(&error))?,
+            entries => entries.map_err(|error| self.failed(&error))?,
         };
         let wanted = entries.into_iter().filter(|entry| entry.metadata().is_file() && is_log(entry.name()));
         let files = futures::stream::iter(wanted)
@@ -61,18 +68,20 @@ impl Tree {
             .buffer_unordered(AT_A_TIME)
             .try_collect()
             .await
-            .map_err(|error: opendal::Error| failed(&error))?;
-        Ok(TreeLogs { operator: self.operator.clone(), folder: path, files: in_order(files)? })
+            .map_err(|error: opendal::Error| self.failed(&error))?;
+        let (operator, place) = (self.operator.clone(), self.place.clone());
+        Ok(TreeLogs { operator, place, folder: path, files: in_order(files)? })
     }
 }
 
-fn failed(error: &opendal::Error) -> CdnError {
-    CdnError::Transient(format!("the log delivery: {}", plain(error)))
+fn failed(place: &str, error: &opendal::Error) -> CdnError {
+    CdnError::Transient(format!("the log delivery {place}: {}", plain(error)))
 }
 
 /// The files of one day.
 pub(super) struct TreeLogs {
     operator: Operator,
+    place: String,
     folder: String,
     files: Vec<LogFile>,
 }
@@ -85,8 +94,9 @@ impl DeliveredLogs for TreeLogs {
 
     async fn open(&self, file: &LogFile) -> Result<LogReader, CdnError> {
         let path = format!("{}{}", self.folder, file.name);
-        let reader = self.operator.reader(&path).await.map_err(|error| failed(&error))?;
-        let stream = reader.into_bytes_stream(..).await.map_err(|error| failed(&error))?;
+        let failed = |error: opendal::Error| failed(&self.place, &error);
+        let reader = self.operator.reader(&path).await.map_err(failed)?;
+        let stream = reader.into_bytes_stream(..).await.map_err(failed)?;
         Ok(Box::new(StreamReader::new(Box::pin(stream))))
     }
 }

@@ -5,7 +5,7 @@
 //! housekeeping and the API's start.
 
 use crate::db::{Database, DbError, execute, retrying, row, rows};
-use sea_orm::FromQueryResult;
+use sea_orm::{FromQueryResult, Value};
 
 /// Milliseconds for which a file is kept that no day points to any more.
 pub const KEEP_REPLACED: i64 = 24 * 3_600_000;
@@ -75,13 +75,15 @@ pub async fn old_days(db: &Database, first_kept: i64, made_before: i64, limit: u
     rows(&db.connection, sql, vec![first_kept.into(), made_before.into(), limit.into()]).await
 }
 
-/// Deletes the row of a day whose file is removed.
+/// Deletes the row of a day whose file is removed, unless it has got another file meanwhile.
 ///
 /// # Errors
 /// [`DbError`] when the change fails.
 pub async fn delete_day(db: &Database, day: &OldDay) -> Result<(), DbError> {
-    let sql = "DELETE FROM log_day WHERE property_id = ? AND day = ?".to_owned();
-    retrying(|| execute(&db.connection, sql.clone(), vec![day.property_id.into(), day.day.into()])).await.map(drop)
+    let sql = "DELETE FROM log_day WHERE property_id = ? AND day = ? AND COALESCE(object, '') = ?".to_owned();
+    let object = day.object.as_deref().unwrap_or_default();
+    let values: Vec<Value> = vec![day.property_id.into(), day.day.into(), object.into()];
+    retrying(|| execute(&db.connection, sql.clone(), values.clone())).await.map(drop)
 }
 
 /// The secret that download links are signed with, the same for all processes; made at the first need.

@@ -8,7 +8,7 @@
 use crate::account::Account;
 use crate::merge::{self, Files, MergeError, Merged, Settings};
 use bytes::Bytes;
-use overseas_shared::cdn::{CdnError, DeliveredLogs, LogFile, PropertyAddress};
+use overseas_shared::cdn::{CdnError, DeliveredLogs, LogFile, LogReader, PropertyAddress};
 use overseas_shared::clock::Clock;
 use overseas_shared::db::log::{self, Claimed, Lease, Made, Outcome};
 use overseas_shared::db::{Database, DbError};
@@ -20,9 +20,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
-use tokio_util::io::SyncIoBridge;
 use tokio_util::sync::CancellationToken;
 
 /// Pieces of the result that may wait for the store; each is some hundred kilobytes.
@@ -31,6 +31,8 @@ const PIECES: usize = 2;
 const KEEP_UNFINISHED: i64 = 48 * 3_600_000;
 /// Milliseconds to the first new try after a failure, and the longest.
 const BACK_OFF: (i64, i64) = (60_000, 3_600_000);
+/// How long taking back an upload may take.
+const ABORT: Duration = Duration::from_secs(5);
 /// Broken files that a message names.
 const MOST_NAMED: usize = 5;
 
@@ -178,7 +180,7 @@ async fn make(
     let address = PropertyAddress { vendor_ref: day.property.vendor_ref.clone(), name: day.property.name.clone() };
     let staging = work.staging.join(&account.name);
     let listing = account.client.logs(&address, date_of(day.day), &staging);
-    let delivered: Arc<dyn DeliveredLogs> = unless(cancel, listing).await??.into();
+    let delivered: Arc<dyn DeliveredLogs> = unless(cancel, listing).await.ok_or(MakeError::Stopping)??.into();
     let files = delivered.files();
     if files.is_empty() {
         // What the vendor has taken away since is not taken away from the customer.
@@ -194,8 +196,9 @@ async fn make(
         return Ok(Outcome::Unchanged);
     }
     progress.total.store(files.iter().map(|file| file.size).sum(), Ordering::Relaxed);
-    unless(cancel, delivered.fetch()).await??;
-    let _turn = unless(cancel, work.merges.acquire()).await?.map_err(|_| MakeError::Stopping)?;
+    unless(cancel, delivered.fetch()).await.ok_or(MakeError::Stopping)??;
+    let turn = unless(cancel, work.merges.acquire()).await;
+    let _turn = turn.ok_or(MakeError::Stopping)?.map_err(|_| MakeError::Stopping)?;
     let object = object_name(day.property.id, date_of(day.day));
     log::note_object(&work.db, &object, work.clock.now() + KEEP_UNFINISHED).await?;
     let (merged, size, sha256) = write(work, &object, Arc::clone(&delivered), progress, cancel).await?;
@@ -204,12 +207,9 @@ async fn make(
     Ok(Outcome::Made(Made { object, size, lines: merged.lines, sha256, files: files.len(), listing, problem }))
 }
 
-/// Waits for something that may take long, but not after the work was called off.
-async fn unless<T>(cancel: &CancellationToken, waiting: impl Future<Output = T>) -> Result<T, MakeError> {
-    tokio::select! {
-        () = cancel.cancelled() => Err(MakeError::Stopping),
-        done = waiting => Ok(done),
-    }
+/// What waits for a vendor, unless the work is called off meanwhile: a vendor that is slow or silent holds up no stop.
+async fn unless<T>(cancel: &CancellationToken, waiting: impl Future<Output = T>) -> Option<T> {
+    cancel.run_until_cancelled(waiting).await
 }
 
 /// Changes when a file comes, goes or is changed.
@@ -241,11 +241,11 @@ async fn write(
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<(Merged, u64, String), MakeError> {
-    let mut writer = work.store.writer(object).await?;
+    let mut writer = unless(cancel, work.store.writer(object)).await.ok_or(MakeError::Stopping)??;
     let (pieces, mut made) = mpsc::channel::<Bytes>(PIECES);
     let settings = Settings::new(work.staging.join("spill"));
-    let files = Delivered { delivered, handle: Handle::current(), read: Arc::clone(&progress.read) };
-    let cancelled = cancel.clone();
+    let (read, cancelled) = (Arc::clone(&progress.read), cancel.clone());
+    let files = Delivered { delivered, handle: Handle::current(), read, cancel: cancel.clone() };
     let merging = tokio::task::spawn_blocking(move || {
         let (mut sum, mut size) = (Sha256::new(), 0_u64);
         let merged = merge::merge(&files, &settings, &cancelled, |piece| {
@@ -255,26 +255,25 @@ async fn write(
         })?;
         Ok::<_, MergeError>((merged, size, hex::encode(sum.finalize())))
     });
-    let written = take(&mut writer, &mut made).await;
+    // A store that falls silent holds up no stop either.
+    let written = unless(cancel, take(&mut writer, &mut made)).await;
     // A merge whose result nobody takes ends at its next piece.
     drop(made);
     let merged = merging.await.unwrap_or_else(|error| {
         Err(MergeError::Source { file: "the merge".to_owned(), error: io::Error::other(error.to_string()) })
     });
-    match (written, merged) {
-        (Ok(()), Ok(merged)) => {
+    let failed = match (written, merged) {
+        (Some(Ok(())), Ok(merged)) => {
             writer.finish().await?;
-            Ok(merged)
+            return Ok(merged);
         }
-        (Err(error), _) => {
-            writer.abort().await;
-            Err(error.into())
-        }
-        (Ok(()), Err(error)) => {
-            writer.abort().await;
-            Err(error.into())
-        }
-    }
+        (Some(Err(error)), _) => error.into(),
+        (Some(Ok(())), Err(error)) => error.into(),
+        (None, _) => MakeError::Stopping,
+    };
+    // What cannot be taken back in this time goes with the leftovers.
+    let _ = tokio::time::timeout(ABORT, writer.abort()).await;
+    Err(failed)
 }
 
 async fn take(writer: &mut LogWriter, made: &mut mpsc::Receiver<Bytes>) -> Result<(), LogStoreError> {
@@ -289,6 +288,7 @@ struct Delivered {
     delivered: Arc<dyn DeliveredLogs>,
     handle: Handle,
     read: Arc<AtomicU64>,
+    cancel: CancellationToken,
 }
 
 impl Files for Delivered {
@@ -301,21 +301,28 @@ impl Files for Delivered {
     }
 
     fn open(&self, index: usize) -> io::Result<Box<dyn Read>> {
-        let opening = self.delivered.open(&self.delivered.files()[index]);
-        let reader = self.handle.block_on(opening).map_err(io::Error::other)?;
-        let reader = SyncIoBridge::new_with_handle(reader, self.handle.clone());
-        Ok(Box::new(Counting { reader, read: Arc::clone(&self.read) }))
+        let opening = unless(&self.cancel, self.delivered.open(&self.delivered.files()[index]));
+        let reader = self.handle.block_on(opening).ok_or_else(called_off)?.map_err(io::Error::other)?;
+        let (handle, read, cancel) = (self.handle.clone(), Arc::clone(&self.read), self.cancel.clone());
+        Ok(Box::new(Reader { reader, handle, read, cancel }))
     }
 }
 
-struct Counting<R> {
-    reader: R,
-    read: Arc<AtomicU64>,
+fn called_off() -> io::Error {
+    io::Error::other(MergeError::Cancelled)
 }
 
-impl<R: Read> Read for Counting<R> {
+struct Reader {
+    reader: LogReader,
+    handle: Handle,
+    read: Arc<AtomicU64>,
+    cancel: CancellationToken,
+}
+
+impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.reader.read(buffer)?;
+        let reading = unless(&self.cancel, self.reader.read(buffer));
+        let length = self.handle.block_on(reading).ok_or_else(called_off)??;
         self.read.fetch_add(length as u64, Ordering::Relaxed);
         Ok(length)
     }

@@ -7,6 +7,7 @@
 //! Woken by `log-fetch` messages and the sweep; also run by `overseas sync-logs`.
 
 mod make;
+pub(crate) mod staging;
 
 pub use make::{Claim, LogWork, Progress, merge_turns, work_on};
 
