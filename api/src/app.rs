@@ -103,7 +103,8 @@ async fn envelope<E: Endpoint>(next: Arc<E>, mut request: Request) -> Result<Res
     let span = tracing::info_span!("request", request_id);
     let mut response = match next.call(request).instrument(span.clone()).await {
         Ok(response) => response.into_response(),
-        Err(error) => error.into_response(),
+        // Here a failure is logged.
+        Err(error) => span.in_scope(|| error.into_response()),
     };
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {

@@ -14,13 +14,13 @@ use std::path::Path;
 use std::time::Duration;
 
 /// A world with fast tasks, on this Redis.
-async fn world(redis: &Redis) -> World {
+pub async fn world(redis: &Redis) -> World {
     let url = redis.url();
     let settings = move |config: &mut overseas_shared::config::Config| config.queue.url = url;
     World::with(Kind::Mariadb, settings, |data| data.invalidation_seconds = 1).await
 }
 
-fn settings(world: &World, redis: &Redis) -> Settings {
+pub fn settings(world: &World, redis: &Redis) -> Settings {
     let pairs = [
         ("DATABASE__URL", world.url.clone()),
         ("QUEUE__URL", redis.url()),

@@ -41,6 +41,7 @@ mod submit;
 mod support;
 mod sync;
 mod task_lists;
+mod telemetry;
 mod usage_collecting;
 mod usage_sums;
 mod watch;
