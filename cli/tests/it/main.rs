@@ -42,6 +42,7 @@ mod support;
 mod sync;
 mod task_lists;
 mod telemetry;
+mod upgrade;
 mod usage_collecting;
 mod usage_sums;
 mod watch;

@@ -56,7 +56,7 @@ impl World {
     /// The same with other settings.
     pub async fn another_api_with(&self, config: Config) -> String {
         let queue = Queue::open(&config.queue.url, &config.queue.prefix).unwrap();
-        let db = database::connect(&self.url).await;
+        let db = database::connect(&config.database.url).await;
         let bound = bind("http.listen", "127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", bound.address);
         let state = Arc::new(State::new(db, queue, self.clock.clone(), self.context.store.clone(), config));
