@@ -31,7 +31,7 @@ const PIECES: usize = 2;
 const KEEP_UNFINISHED: i64 = 48 * 3_600_000;
 /// Milliseconds to the first new try after a failure, and the longest.
 const BACK_OFF: (i64, i64) = (60_000, 3_600_000);
-/// How long taking back an upload may take.
+/// How long a store may take to end what is under way, and to take back an upload.
 const ABORT: Duration = Duration::from_secs(5);
 /// Broken files that a message names.
 const MOST_NAMED: usize = 5;
@@ -255,8 +255,15 @@ async fn write(
         })?;
         Ok::<_, MergeError>((merged, size, hex::encode(sum.finalize())))
     });
-    // A store that falls silent holds up no stop either.
-    let written = unless(cancel, take(&mut writer, &mut made)).await;
+    // A merge that is called off ends, and with it this; a store that falls silent holds it up for a moment only.
+    let silence = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(ABORT).await;
+    };
+    let written = tokio::select! {
+        written = take(&mut writer, &mut made) => Some(written),
+        () = silence => None,
+    };
     // A merge whose result nobody takes ends at its next piece.
     drop(made);
     let merged = merging.await.unwrap_or_else(|error| {
