@@ -17,6 +17,7 @@ mod api_tokens;
 mod audit_trail;
 mod concurrent;
 mod contract;
+mod deployment;
 mod embedded;
 mod faults;
 mod idempotency_keys;
