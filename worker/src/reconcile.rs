@@ -71,6 +71,11 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let mut failures = 0_u32;
+    // A series that is born with its first event shows no increase.
+    for outcome in ["ok", "failed", "panicked"] {
+        metrics::counter!("overseas_job_rounds_total", "job" => job.name(), "outcome" => outcome).increment(0);
+    }
+    metrics::counter!("overseas_job_panics_total", "job" => job.name()).increment(0);
     while !stop.is_cancelled() {
         let (round, stopping) = (Arc::clone(&job), stop.clone());
         // In a task of its own: a panic is an error of this round and not the end of the loop.

@@ -61,7 +61,7 @@ impl LogFetch {
 #[async_trait]
 impl Reconciler for LogFetch {
     fn name(&self) -> String {
-        format!("log-fetch-{}", self.account.name)
+        format!("log-fetch/{}", self.account.name)
     }
 
     async fn round(&self, stop: &CancellationToken) -> Result<Next, DbError> {
