@@ -25,6 +25,31 @@ static TURNS: Semaphore = Semaphore::const_new(AT_A_TIME);
 #[error("the password cannot be hashed: {0}")]
 pub struct HashError(String);
 
+/// Longest password in bytes: hashing takes time in proportion, and nobody types as much.
+pub const LONGEST_PASSWORD: usize = 1024;
+
+/// A password of a length that is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// Too few characters.
+    #[error("too short, at least {0} characters are needed")]
+    Short(usize),
+    /// Too many bytes.
+    #[error("too long, at most {LONGEST_PASSWORD} bytes are taken")]
+    Long,
+}
+
+/// Holds a new password to the rule for its length; `shortest` is in characters.
+///
+/// # Errors
+/// [`PasswordError`].
+pub fn check_length(password: &str, shortest: usize) -> Result<(), PasswordError> {
+    if password.chars().count() < shortest {
+        return Err(PasswordError::Short(shortest));
+    }
+    if password.len() > LONGEST_PASSWORD { Err(PasswordError::Long) } else { Ok(()) }
+}
+
 /// A token that was just made. The text is shown to its owner once and not stored.
 pub struct NewToken {
     /// What the caller sends; 43 characters of base64url.

@@ -11,7 +11,7 @@ use crate::state::SharedState;
 use overseas_shared::db::DbError;
 use overseas_shared::db::account::{self, NewCompany, NewUser, Role};
 use overseas_shared::domain::EmailAddress;
-use overseas_shared::secret::hash_password;
+use overseas_shared::secret::{check_length, hash_password};
 use poem::web::Data;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
@@ -19,8 +19,6 @@ use serde::{Deserialize, Serialize};
 
 /// Longest name of a company or a person, in characters.
 const LONGEST_NAME: usize = 255;
-/// Longest password in bytes: more is no more secure and costs time to hash.
-const LONGEST_PASSWORD: usize = 1024;
 
 /// A user that is to be made.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -130,7 +128,8 @@ impl Accounts {
     ) -> Result<Answer<NewUserOut>, ApiError> {
         let email = read_email("login_email", params.0.login_email.as_deref())?;
         let password = params.0.password.ok_or_else(|| ApiError::missing("password"))?;
-        check_password(&password, state.config.auth.min_password_length)?;
+        let shortest = state.config.auth.min_password_length;
+        check_length(&password, shortest).map_err(|error| ApiError::wrong("password", error))?;
         if !account::is_ops_account(&state.db, &email).await? {
             if account::find_user(&state.db, &email).await?.is_some() {
                 return Err(ApiError::Conflict(format!("login_email: the user {email} exists already")));
@@ -216,14 +215,4 @@ fn read_name(parameter: &str, written: Option<String>) -> Result<String, ApiErro
         return Err(ApiError::wrong(parameter, format!("expected at most {LONGEST_NAME} printable characters")));
     }
     Ok(name)
-}
-
-fn check_password(password: &str, shortest: usize) -> Result<(), ApiError> {
-    if password.chars().count() < shortest {
-        return Err(ApiError::wrong("password", format!("too short, at least {shortest} characters are needed")));
-    }
-    if password.len() > LONGEST_PASSWORD {
-        return Err(ApiError::wrong("password", format!("too long, at most {LONGEST_PASSWORD} bytes are taken")));
-    }
-    Ok(())
 }

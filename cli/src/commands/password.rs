@@ -3,16 +3,14 @@
 //! Never an argument: those show in the process list and in the shell's history. The rule for its length is
 //! the API's. Called by `superuser` and `user`.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use overseas_shared::config::Config;
+use overseas_shared::secret::check_length;
 
 /// Reads a password and holds it to the rule.
 pub(crate) fn read(config: &Config, from_stdin: bool) -> Result<String> {
     let password = if from_stdin { line()? } else { ask()? };
-    let shortest = config.auth.min_password_length;
-    if password.chars().count() < shortest {
-        bail!("the password is too short: at least {shortest} characters are needed");
-    }
+    check_length(&password, config.auth.min_password_length).map_err(|error| anyhow!("the password is {error}"))?;
     Ok(password)
 }
 
