@@ -18,6 +18,7 @@ mod audit_trail;
 mod concurrent;
 mod contract;
 mod embedded;
+mod fault_storms;
 mod faults;
 mod idempotency_keys;
 mod log_buckets;
