@@ -19,6 +19,7 @@ mod concurrent;
 mod contract;
 mod embedded;
 mod fault_storms;
+mod fault_vendors;
 mod faults;
 mod idempotency_keys;
 mod log_buckets;
