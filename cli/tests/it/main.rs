@@ -18,6 +18,7 @@ mod audit_trail;
 mod concurrent;
 mod contract;
 mod embedded;
+mod fault_limits;
 mod fault_storms;
 mod fault_vendors;
 mod faults;
