@@ -190,9 +190,9 @@ class Vendor:
         data = servers.folder / f"{name}.toml"
         data.write_text(self._data(properties))
         port = free_port()
-        self.base = f"http://127.0.0.1:{port}"
+        self.base, self.edge = f"http://127.0.0.1:{port}", f"127.0.0.1:{free_port()}"
         servers.spawn(name, servers.binary, "simulate", "--data", data, "--listen", f"127.0.0.1:{port}",
-                      "--edge-listen", f"127.0.0.1:{free_port()}")
+                      "--edge-listen", self.edge)
         wait_for(lambda: servers.check_alive(name) and Client(self.base).call("GET", "/_control/config"),
                  30, "the simulator")
 

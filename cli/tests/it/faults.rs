@@ -1,29 +1,48 @@
-//! Nothing is lost: workers killed at any moment, Redis flushed and away, the database restarted.
+//! Nothing is lost: Redis flushed, away and empty again, the database restarted, workers stopped; and schedules.
 //!
 //! Real processes, real MariaDB and Redis. After each disaster every accepted URL has reached the
-//! vendor, every task has ended, and no percentage has fallen in any answer.
+//! vendor, every task has ended, and no percentage has fallen in any answer: the `Ledger` says so.
+//! `fault_storms` kills and freezes processes, `fault_vendors` has vendors fail, `fault_limits` requests and rounds.
+//! [`Stage`], [`world`] and [`settings`] are for them and for `telemetry`.
 
 use crate::queue::secret;
 use crate::support::process::{Process, Settings};
-use crate::support::servers::{Mariadb, Redis};
-use crate::support::world::{DOMAINS, USER};
-use crate::support::{Kind, World, database, eventually};
-use serde_json::Value;
-use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use crate::support::servers::{Mariadb, Redis, free_port};
+use crate::support::world::{DOMAINS, Reply, USER};
+use crate::support::{Kind, Ledger, World, database, eventually};
+use overseas_shared::config::Config;
+use overseas_simulator::{Config as SimulatorConfig, Operation};
+use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
+use tempfile::TempDir;
+
+/// The time in which a process stops.
+pub const STOP: Duration = Duration::from_secs(15);
 
 /// A world with fast tasks, on this Redis.
 pub async fn world(redis: &Redis) -> World {
+    world_with(redis, |_| {}, |_| {}).await
+}
+
+async fn world_with(redis: &Redis, more: impl FnOnce(&mut Config), data: impl FnOnce(&mut SimulatorConfig)) -> World {
     let url = redis.url();
-    let settings = move |config: &mut overseas_shared::config::Config| config.queue.url = url;
-    World::with(Kind::Mariadb, settings, |data| data.invalidation_seconds = 1).await
+    let settings = |config: &mut Config| {
+        config.queue.url = url;
+        more(config);
+    };
+    let data = |simulated: &mut SimulatorConfig| {
+        simulated.invalidation_seconds = 1;
+        data(simulated);
+    };
+    World::with(Kind::Mariadb, settings, data).await
 }
 
 pub fn settings(world: &World, redis: &Redis) -> Settings {
     let pairs = [
         ("DATABASE__URL", world.url.clone()),
         ("QUEUE__URL", redis.url()),
+        ("HTTP__LISTEN", format!("127.0.0.1:{}", free_port())),
         ("CDN__LEVEL3__VENDOR", "level3".to_owned()),
         ("CDN__LEVEL3__BASE_URL", world.simulator.vendor_url()),
         ("CDN__LEVEL3__KEY_ID", world.control.config().keys[0].id.clone()),
@@ -36,284 +55,192 @@ pub fn settings(world: &World, redis: &Redis) -> Settings {
     pairs.into_iter().map(|(name, value)| (format!("OVERSEAS__{name}"), value)).collect()
 }
 
-/// What was accepted, and what the lists have shown so far.
-#[derive(Default)]
-struct Ledger {
-    accepted: BTreeSet<String>,
-    percent: HashMap<String, u32>,
+/// A world with a Redis of its own, and the settings of real processes beside it.
+pub struct Stage {
+    pub world: World,
+    pub redis: Redis,
+    pub settings: Settings,
+    pub folder: TempDir,
 }
 
-impl Ledger {
-    /// Posts one task with two URLs and remembers them once they are accepted.
-    async fn post(&mut self, world: &World, n: usize) {
-        let kind = if n % 5 == 4 { "preload" } else { "refresh" };
-        let domain = DOMAINS[n % DOMAINS.len()];
-        let urls = format!("http://{domain}/{n}/a.html|http://{domain}/{n}/b.html");
-        let answer = world.post(&world.user_token, &format!("/level3/{kind}"), serde_json::json!({"path": urls})).await;
-        answer.ok();
-        self.accepted.extend(["a", "b"].map(|name| format!("/{n}/{name}.html")));
+impl Stage {
+    pub async fn new() -> Self {
+        Self::with(|_| {}, |_| {}).await
     }
 
-    /// Reads all tasks; checks that no percentage has fallen; returns how many have not ended.
-    async fn open(&mut self, world: &World) -> usize {
-        let mut open = 0;
-        for kind in ["refresh", "preload"] {
-            let list = world.get(&world.user_token, &format!("/level3/{kind}_list?limit=1000")).await.ok();
-            for task in list["results"].as_array().unwrap() {
-                open += usize::from(!self.note(task));
-            }
-        }
-        open
+    /// The same with other settings of the product and of the simulator.
+    pub async fn with(more: impl FnOnce(&mut Config), data: impl FnOnce(&mut SimulatorConfig)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let redis = Redis::start(folder.path()).await;
+        let world = world_with(&redis, more, data).await;
+        let settings = settings(&world, &redis);
+        Self { world, redis, settings, folder }
     }
 
-    fn note(&mut self, task: &Value) -> bool {
-        let percent: u32 = task["percentComplete"].as_str().unwrap().parse().unwrap();
-        let before = self.percent.insert(task["taskid"].as_str().unwrap().to_owned(), percent);
-        assert!(before.is_none_or(|before| percent >= before), "{before:?} fell: {task}");
-        let state = task["state"].as_str().unwrap();
-        assert!(state != "failed" && state != "expired", "{task}");
-        state == "done"
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.insert(format!("OVERSEAS__{name}"), value.to_owned());
     }
 
-    /// Waits until every task has ended, then compares with what the vendor was told.
-    async fn settle(&mut self, world: &World, seconds: u64) {
-        let end = std::time::Instant::now() + Duration::from_secs(seconds);
-        loop {
-            let open = self.open(world).await;
-            if open == 0 {
-                break;
-            }
-            if std::time::Instant::now() >= end {
-                let sql = "SELECT CAST(GROUP_CONCAT(CONCAT(kind, ' ', step, ' ', state, ' ', percent, ' ', message) SEPARATOR '; ') AS CHAR) FROM (SELECT kind, step, state, percent, COALESCE(message, '-') AS message FROM task WHERE step <> 'ended' LIMIT 5) t";
-                let some = database::text(&world.url, sql).await;
-                panic!("{open} tasks have not ended within {seconds} s, such as: {some}");
-            }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-        let told: BTreeSet<String> = world.invalidated().into_iter().collect();
-        let lost: Vec<&String> = self.accepted.difference(&told).collect();
-        assert!(lost.is_empty(), "never reached the vendor: {lost:?}");
-        // Reported, not asserted: at least once means that a crash may repeat what was under way.
-        eprintln!(
-            "{} URLs accepted, {} told, {} doubled",
-            self.accepted.len(),
-            world.invalidated().len(),
-            world.control.summary().duplicates.count
-        );
+    pub fn worker(&self) -> Process {
+        Process::start(&self.settings, self.folder.path(), &["worker"])
     }
-}
 
-fn worker(settings: &Settings, folder: &Path) -> Process {
-    Process::start(settings, folder, &["worker"])
+    /// An API process that answers, and its address; on the port of the settings.
+    pub async fn api(&self) -> (Process, String) {
+        let base = format!("http://{}", self.settings["OVERSEAS__HTTP__LISTEN"]);
+        let api = Process::start(&self.settings, self.folder.path(), &["api"]);
+        eventually("the API is ready", 30, || async {
+            let answer = self.world.client.get(format!("{base}/readyz")).send().await;
+            answer.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await;
+        (api, base)
+    }
+
+    /// Waits until what was accepted has reached the vendor and has ended.
+    pub async fn settle(&self, ledger: &Ledger, seconds: u64) {
+        ledger.settle(&[&self.world.control], seconds, &self.world.url).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_is_killed_at_any_moment_loses_no_task() {
-    let folder = tempfile::tempdir().unwrap();
-    let redis = Redis::start(folder.path()).await;
-    let world = world(&redis).await;
-    let settings = settings(&world, &redis);
-    let mut ledger = Ledger::default();
-    let mut running = worker(&settings, folder.path());
-    let pauses = [310, 45, 700, 130, 20, 520, 260, 90, 400, 180];
-    for (round, pause) in pauses.into_iter().enumerate() {
-        for n in 0..50 {
-            ledger.post(&world, round * 50 + n).await;
-        }
-        tokio::time::sleep(Duration::from_millis(pause)).await;
-        running.kill();
-        ledger.open(&world).await;
-        running = worker(&settings, folder.path());
-    }
-    ledger.settle(&world, 60).await;
-    assert_eq!(running.stop(Duration::from_secs(10)), 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flushed_redis_loses_no_task() {
-    let folder = tempfile::tempdir().unwrap();
-    let redis = Redis::start(folder.path()).await;
-    let world = world(&redis).await;
-    let running = worker(&settings(&world, &redis), folder.path());
-    let mut ledger = Ledger::default();
-    for n in 0..100 {
-        ledger.post(&world, n).await;
-        if n % 20 == 10 {
+async fn a_redis_that_is_flushed_away_for_half_a_minute_and_empty_again_refuses_and_loses_nothing() {
+    let mut stage = Stage::new().await;
+    let mut running = stage.worker();
+    let ledger = Ledger::of(&stage.world);
+    let flushes = async |redis: &Redis| {
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_millis(300)).await;
             redis.command(&["FLUSHALL"]).await;
         }
-    }
-    ledger.settle(&world, 40).await;
-    assert_eq!(running.stop(Duration::from_secs(10)), 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_is_away_for_half_a_minute_delays_nothing_much_and_loses_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut redis = Redis::start(folder.path()).await;
-    let world = world(&redis).await;
-    let mut running = worker(&settings(&world, &redis), folder.path());
-    let mut ledger = Ledger::default();
-    for n in 0..20 {
-        ledger.post(&world, n).await;
-    }
-    redis.stop();
-    let away = std::time::Instant::now();
-    let mut n = 20;
-    while away.elapsed() < Duration::from_secs(30) {
-        // `post` asserts that the answer is 200.
-        ledger.post(&world, n).await;
-        n += 1;
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
-    // The sweep has done the work meanwhile.
-    ledger.settle(&world, 30).await;
-    redis.resume().await;
-    for n in n..n + 20 {
-        ledger.post(&world, n).await;
-    }
-    ledger.settle(&world, 40).await;
+    };
+    let mut next = ledger.post_during(0, flushes(&stage.redis)).await;
+    stage.redis.stop();
+    next = ledger.post_during(next, tokio::time::sleep(Duration::from_secs(30))).await;
+    // The sweep does the work meanwhile.
+    stage.settle(&ledger, 30).await;
+    next = ledger.post_during(next, async { stage.redis.resume().await }).await;
+    next = ledger.post_during(next, flushes(&stage.redis)).await;
+    stage.settle(&ledger, 40).await;
+    assert_eq!(ledger.tasks(), next);
     assert!(!running.has_ended(), "{}", running.log());
-    assert_eq!(running.stop(Duration::from_secs(10)), 0);
+    assert_eq!(running.stop(STOP), 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_restarts_loses_no_task_and_ends_nobody() {
-    let folder = tempfile::tempdir().unwrap();
-    let redis = Redis::start(folder.path()).await;
-    let mut server = Mariadb::start(folder.path()).await;
-    let world = world(&redis).await;
-    // A second system on a server of its own, so that other tests keep theirs.
-    let url = database::on_server(&server.url()).await;
-    let db = database::migrated(&url).await;
-    db.close().await;
-    let mut settings = settings(&world, &redis);
-    settings.insert("OVERSEAS__DATABASE__URL".to_owned(), url.clone());
-    settings.insert("OVERSEAS__HTTP__LISTEN".to_owned(), format!("127.0.0.1:{}", crate::support::servers::free_port()));
-    settings.insert("OVERSEAS__QUEUE__PREFIX".to_owned(), "other".to_owned());
-    settings.insert("OVERSEAS__HTTP__TRUSTED_NETWORKS".to_owned(), "127.0.0.0/8".to_owned());
-    let base = format!("http://{}", settings["OVERSEAS__HTTP__LISTEN"]);
-    let mut api = Process::start(&settings, folder.path(), &["api"]);
-    let mut running = worker(&settings, folder.path());
-    eventually("the api runs", 20, || async {
-        world.client.get(format!("{base}/readyz")).send().await.is_ok_and(|answer| answer.status().is_success())
-    })
-    .await;
+/// An installation on a database server of its own, so that other tests keep theirs: makes the user through its API.
+async fn fill(world: &World, base: &str) {
     let post = async |path: &str, body: Value| {
         let answer = world.client.post(format!("{base}{path}")).json(&body).send().await.unwrap();
-        crate::support::world::Reply::of(answer).await
+        Reply::of(answer).await.ok()
     };
-    post("/useful/create/company", serde_json::json!({"company_name": "A", "owner_name": "B", "owner_email": USER}))
-        .await
-        .ok();
-    post("/level3/user", serde_json::json!({"login_email": USER, "password": "long enough 1"})).await.ok();
-    post("/level3/user_domains", serde_json::json!({"login_email": USER, "cdn": "level3", "domains": DOMAINS}))
-        .await
-        .ok();
+    post("/useful/create/company", json!({"company_name": "A", "owner_name": "B", "owner_email": USER})).await;
+    post("/level3/user", json!({"login_email": USER, "password": "long enough 1"})).await;
+    post("/level3/user_domains", json!({"login_email": USER, "cdn": "level3", "domains": DOMAINS})).await;
     eventually("the catalogue is there", 20, || async {
         let answer = world.client.get(format!("{base}/level3/user_domains?login_email={USER}")).send().await.unwrap();
-        !crate::support::world::Reply::of(answer).await.body.to_string().contains("Pending")
+        !Reply::of(answer).await.body.to_string().contains("Pending")
     })
     .await;
-    let mut accepted = BTreeSet::new();
-    for n in 0..60 {
-        if n == 30 {
-            server.kill();
-            let answer =
-                post("/level3/refresh", serde_json::json!({"login_email": USER, "path": "http://cdn.example.com/x"}))
-                    .await;
-            answer.failed(503);
-            server.resume().await;
-        }
-        let path = format!("/restart/{n}.html");
-        let url = format!("http://{}{path}", DOMAINS[n % DOMAINS.len()]);
-        let answer = post("/level3/refresh", serde_json::json!({"login_email": USER, "path": url})).await;
-        if answer.status == 200 {
-            accepted.insert(path);
-        } else {
-            answer.failed(503);
-        }
-    }
-    assert!(accepted.len() >= 50, "only {} accepted", accepted.len());
-    eventually("every accepted URL reached the vendor", 40, || async {
-        let told: BTreeSet<String> = world.invalidated().into_iter().collect();
-        accepted.is_subset(&told)
-    })
-    .await;
-    assert!(!api.has_ended() && !running.has_ended(), "{}\n{}", api.log(), running.log());
-    eventually("every task has ended", 40, || async {
-        database::number(&url, "SELECT COUNT(*) FROM task WHERE step <> 'ended'").await == 0
-    })
-    .await;
-    assert_eq!(running.stop(Duration::from_secs(10)), 0);
-    assert_eq!(api.stop(Duration::from_secs(15)), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sigterm_during_work_loses_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let redis = Redis::start(folder.path()).await;
-    let world = world(&redis).await;
-    let settings = settings(&world, &redis);
-    let mut ledger = Ledger::default();
+async fn a_database_that_is_killed_and_comes_back_loses_no_task_does_none_twice_and_ends_nobody() {
+    let mut stage = Stage::new().await;
+    let mut server = Mariadb::start(stage.folder.path()).await;
+    let url = database::on_server(&server.url()).await;
+    database::migrated(&url).await.close().await;
+    stage.set("DATABASE__URL", &url);
+    stage.set("QUEUE__PREFIX", "other");
+    stage.set("HTTP__TRUSTED_NETWORKS", "127.0.0.0/8");
+    let (mut api, base) = stage.api().await;
+    let mut running = stage.worker();
+    fill(&stage.world, &base).await;
+    let ledger = Ledger::on(vec![base], "");
+    ledger
+        .insist_during(4, async {
+            for _ in 0..3 {
+                let (accepted, refused) = (ledger.tasks(), ledger.refused().0);
+                eventually("tasks are accepted", 30, || std::future::ready(ledger.tasks() >= accepted + 30)).await;
+                server.kill();
+                eventually("clients are refused", 30, || std::future::ready(ledger.refused().0 >= refused + 8)).await;
+                server.resume().await;
+            }
+            let accepted = ledger.tasks();
+            eventually("tasks are accepted again", 30, || std::future::ready(ledger.tasks() >= accepted + 10)).await;
+        })
+        .await;
+    ledger.settle(&[&stage.world.control], 60, &url).await;
+    let tasks = database::number(&url, "SELECT COUNT(*) FROM task").await;
+    assert_eq!(usize::try_from(tasks).unwrap(), ledger.tasks(), "a retry made a second task");
+    assert_eq!(ledger.refused().1, 0, "requests without an answer");
+    assert!(!api.has_ended() && !running.has_ended(), "{}\n{}", api.log(), running.log());
+    assert_eq!(running.stop(STOP), 0);
+    assert_eq!(api.stop(STOP), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_to_workers_during_work_loses_nothing() {
+    let stage = Stage::new().await;
+    let ledger = Ledger::of(&stage.world);
     for round in 0..4 {
         for n in 0..25 {
-            ledger.post(&world, round * 25 + n).await;
+            ledger.post(round * 25 + n).await;
         }
-        let running = worker(&settings, folder.path());
+        let running = stage.worker();
         tokio::time::sleep(Duration::from_millis(200 + 150 * round as u64)).await;
-        assert_eq!(running.stop(Duration::from_secs(10)), 0);
+        assert_eq!(running.stop(STOP), 0);
     }
-    let running = worker(&settings, folder.path());
-    ledger.settle(&world, 40).await;
+    let running = stage.worker();
+    stage.settle(&ledger, 40).await;
     drop(running);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_frozen_worker_that_wakes_writes_over_nobody() {
-    let folder = tempfile::tempdir().unwrap();
-    let redis = Redis::start(folder.path()).await;
-    let world = world(&redis).await;
-    let settings = settings(&world, &redis);
-    let mut ledger = Ledger::default();
-    let (frozen, other) = (worker(&settings, folder.path()), worker(&settings, folder.path()));
-    for n in 0..60 {
-        ledger.post(&world, n).await;
-        if n == 20 {
-            frozen.signal("STOP");
-        }
-    }
-    // Past its lease, so that the other worker has taken over what it held.
-    ledger.settle(&world, 40).await;
-    frozen.signal("CONT");
-    for n in 60..80 {
-        ledger.post(&world, n).await;
-    }
-    ledger.settle(&world, 40).await;
-    assert_eq!(frozen.stop(Duration::from_secs(10)), 0);
-    assert_eq!(other.stop(Duration::from_secs(10)), 0);
+async fn a_schedule_fires_once_a_period_however_many_workers_start_at_once() {
+    let stage = Stage::new().await;
+    let world = &stage.world;
+    let before = catalogue_calls(world);
+    let workers: Vec<Process> = (0..3).map(|_| stage.worker()).collect();
+    let runs = "SELECT COUNT(*) FROM schedule_run WHERE job = 'sync-catalogue@start' AND ended_at IS NOT NULL";
+    eventually("the catalogue was read", 20, || async { world.number(runs).await >= 1 }).await;
+    // All three have looked at the timetable by the time each has measured.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let runs = world.number("SELECT COUNT(*) FROM schedule_run WHERE job LIKE 'sync-catalogue%'").await;
+    assert_eq!(catalogue_calls(world) - before, usize::try_from(runs).unwrap(), "one reading for each run");
+    drop(workers);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_schedule_fires_once_a_period_however_many_workers_run() {
-    let folder = tempfile::tempdir().unwrap();
-    let redis = Redis::start(folder.path()).await;
-    let world = world(&redis).await;
-    let settings = settings(&world, &redis);
-    let before = catalogue_calls(&world);
-    let workers: Vec<Process> = (0..3).map(|_| worker(&settings, folder.path())).collect();
-    let runs = "SELECT COUNT(*) FROM schedule_run WHERE job = 'sync-catalogue@start' AND ended_at IS NOT NULL";
-    eventually("the catalogue was read", 20, || async { database::number(&world.url, runs).await >= 1 }).await;
-    // All three have looked at the timetable by the time each has measured.
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let doubled =
-        "SELECT COUNT(*) FROM (SELECT job, period FROM schedule_run GROUP BY job, period HAVING COUNT(*) > 1) t";
-    assert_eq!(database::number(&world.url, doubled).await, 0);
-    let runs = database::number(&world.url, "SELECT COUNT(*) FROM schedule_run WHERE job LIKE 'sync-catalogue%'").await;
-    assert_eq!(catalogue_calls(&world) - before, usize::try_from(runs).unwrap(), "one reading for each run");
-    drop(workers);
+async fn a_schedule_fires_once_in_each_period_while_three_workers_run() {
+    let stage = Stage::new().await;
+    let world = &stage.world;
+    // The past of the properties' traffic is none of this test's business.
+    database::execute(&world.url, "INSERT INTO property_usage (property_id, backfilled_to) SELECT id, 0 FROM property")
+        .await;
+    let before = catalogue_calls(world);
+    let mut workers = Vec::new();
+    for _ in 0..3 {
+        let context = Arc::into_inner(world.another_worker().await).unwrap();
+        workers.push(tokio::spawn(overseas_worker::run(context, world.stop.child_token())));
+    }
+    let ended = "SELECT COUNT(*) FROM schedule_run WHERE job = 'sync-catalogue' AND ended_at IS NOT NULL";
+    let first = "SELECT COUNT(*) FROM schedule_run WHERE job = 'sync-catalogue@start' AND ended_at IS NOT NULL";
+    eventually("the first period's run has ended", 20, || async { world.number(first).await >= 1 }).await;
+    let periods = 8;
+    for period in 1..=periods {
+        world.clock.advance(30 * 60_000);
+        eventually("the period's run has ended", 20, || async { world.number(ended).await >= period }).await;
+    }
+    // Each looks at the timetable once a second: nobody has found the last period untaken.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    assert!(world.number(ended).await <= periods + 1, "one more at most, if a period of the real time ended meanwhile");
+    let runs = world.number("SELECT COUNT(*) FROM schedule_run WHERE job LIKE 'sync-catalogue%'").await;
+    assert_eq!(catalogue_calls(world) - before, usize::try_from(runs).unwrap(), "one reading for each run");
+    world.stop.cancel();
+    futures::future::join_all(workers).await;
 }
 
 fn catalogue_calls(world: &World) -> usize {
     let record = world.control.requests(0);
-    record.requests.iter().filter(|entry| entry.operation == overseas_simulator::Operation::AccessGroups).count()
+    record.requests.iter().filter(|entry| entry.operation == Operation::AccessGroups).count()
 }

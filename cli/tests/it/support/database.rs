@@ -22,6 +22,15 @@ pub fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: run the tests with script/test"))
 }
 
+/// The seed of a test's chances, printed so that a failure can be tried again: `OVERSEAS_TEST_SEED`, or else any.
+pub fn seed() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "a test's own setting, not one of the product")]
+    let wanted = std::env::var("OVERSEAS_TEST_SEED").ok();
+    let seed = wanted.map_or_else(rand::random, |text| text.parse().expect("OVERSEAS_TEST_SEED is a number"));
+    eprintln!("OVERSEAS_TEST_SEED={seed}");
+    seed
+}
+
 /// The address of an empty database that no other test uses.
 pub async fn fresh_url(kind: Kind, folder: &Path) -> String {
     match kind {

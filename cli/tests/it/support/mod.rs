@@ -8,12 +8,14 @@ pub mod database;
 pub mod delivery;
 pub mod door;
 pub mod http;
+pub mod ledger;
 pub mod logs;
 pub mod process;
 pub mod servers;
 pub mod world;
 
 pub use database::Kind;
+pub use ledger::Ledger;
 pub use world::World;
 
 use std::time::{Duration, Instant};
