@@ -115,6 +115,7 @@ async fn a_worker_on_its_own_tells_its_health_and_its_metrics() {
         ("overseas_job_rounds_total", ["job=\"submit-refresh/level3\"", "outcome=\"ok\""]),
         ("overseas_tasks", ["state=\"running\"", "cdn=\"level3\""]),
         ("overseas_task_oldest_age_seconds", ["state=\"queued\"", "cdn=\"level3\""]),
+        ("overseas_tasks_ended_total", ["state=\"done\"", "kind=\"refresh\""]),
         ("overseas_vendor_paused_seconds", ["cdn=\"level3\"", ""]),
         ("overseas_vendor_credits", ["cdn=\"level3\"", ""]),
         ("overseas_log_days", ["state=\"missing\"", "cdn=\"level3\""]),

@@ -5,14 +5,15 @@
 //! with open requests has a row in `property_poll` that says when to ask the vendor again.
 //! Called by the worker's submit and poll jobs.
 
-use crate::db::entity::property_poll;
+mod polls;
+
+pub use polls::{claim_poll, due_polls, finish_poll, next_poll, plan_forgotten_polls};
+
 use crate::db::task::cut;
 use crate::db::{Database, DbError, execute, marks, retrying, row, row_marks, rows};
 use crate::domain::task::{Verdict, Watched, percent};
 use crate::domain::{Kind, State, Step};
-use sea_orm::{
-    ColumnTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Value,
-};
+use sea_orm::{DatabaseTransaction, EntityTrait, FromQueryResult, Value};
 use std::collections::BTreeMap;
 
 /// A share of a task that went with a request.
@@ -164,83 +165,6 @@ pub async fn handed_over(db: &Database, task_id: &str) -> Result<Vec<(u32, u32)>
     Ok(parts.iter().map(|part| (unsigned(part.first_url), unsigned(part.url_count))).collect())
 }
 
-/// Properties of an account about which the vendor should be asked now, longest due first.
-///
-/// # Errors
-/// [`DbError`] when the database cannot be asked.
-pub async fn due_polls(db: &Database, cdn_id: i64, now: i64, most: u64) -> Result<Vec<(i64, i64)>, DbError> {
-    let due = property_poll::Entity::find()
-        .filter(property_poll::Column::CdnId.eq(cdn_id))
-        .filter(property_poll::Column::DueAt.lte(now))
-        .order_by_asc(property_poll::Column::DueAt)
-        .limit(most)
-        .all(&db.connection)
-        .await?;
-    Ok(due.into_iter().map(|row| (row.property_id, row.due_at)).collect())
-}
-
-/// When the next poll of an account is due, if there is one.
-///
-/// # Errors
-/// [`DbError`] when the database cannot be asked.
-pub async fn next_poll(db: &Database, cdn_id: i64) -> Result<Option<i64>, DbError> {
-    let next = property_poll::Entity::find()
-        .filter(property_poll::Column::CdnId.eq(cdn_id))
-        .order_by_asc(property_poll::Column::DueAt)
-        .one(&db.connection)
-        .await?;
-    Ok(next.map(|row| row.due_at))
-}
-
-/// Takes a due poll until `until`; false when another worker was faster.
-///
-/// # Errors
-/// [`DbError`] when the change fails.
-pub async fn claim_poll(db: &Database, property_id: i64, due_at: i64, until: i64) -> Result<bool, DbError> {
-    let sql = "UPDATE property_poll SET due_at = ? WHERE property_id = ? AND due_at = ?".to_owned();
-    let values: Vec<Value> = vec![until.into(), property_id.into(), due_at.into()];
-    let found = retrying(|| execute(&db.connection, sql.clone(), values.clone())).await?;
-    Ok(found > 0)
-}
-
-/// Plans the next poll of a property, or none if nothing is open any more.
-///
-/// # Errors
-/// [`DbError`] when the change fails.
-pub async fn finish_poll(db: &Database, property_id: i64, next: i64) -> Result<(), DbError> {
-    #[derive(FromQueryResult)]
-    struct Open {
-        id: i64,
-    }
-    retrying(|| async {
-        let tx = db.begin().await?;
-        // The row is locked first: a submission that comes in waits, and then finds the row gone or planned.
-        let sql = "UPDATE property_poll SET due_at = ? WHERE property_id = ?".to_owned();
-        execute(&tx, sql, vec![next.into(), property_id.into()]).await?;
-        let sql = "SELECT id FROM submission WHERE property_id = ? AND state = 'running' LIMIT 1".to_owned();
-        let open: Option<Open> = row(&tx, sql, vec![property_id.into()]).await?;
-        if open.is_none_or(|open| open.id == 0) {
-            let sql = "DELETE FROM property_poll WHERE property_id = ?".to_owned();
-            execute(&tx, sql, vec![property_id.into()]).await?;
-        }
-        Ok(tx.commit().await?)
-    })
-    .await
-}
-
-/// Plans a poll for every property that has open requests and none planned: a net below everything else.
-///
-/// # Errors
-/// [`DbError`] when the change fails.
-pub async fn plan_forgotten_polls(db: &Database, now: i64) -> Result<u64, DbError> {
-    let insert = db.insert_new();
-    let sql = format!(
-        "{insert} INTO property_poll (property_id, cdn_id, due_at) SELECT DISTINCT s.property_id, s.cdn_id, ? FROM submission s \
-         WHERE s.state = 'running' AND NOT EXISTS (SELECT 1 FROM property_poll p WHERE p.property_id = s.property_id)"
-    );
-    retrying(|| execute(&db.connection, sql.clone(), vec![now.into()])).await
-}
-
 /// An open request at the vendor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenSubmission {
@@ -283,8 +207,26 @@ pub async fn open(db: &Database, property_id: i64, after: i64, most: u64) -> Res
         .collect())
 }
 
+/// What followed from verdicts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Whether a task now waits to be fetched.
+    pub fetch: bool,
+    /// How many tasks ended, by the stored words of their kind and state.
+    pub ended: BTreeMap<(String, &'static str), u64>,
+}
+
+impl Applied {
+    fn add(&mut self, more: Self) {
+        self.fetch |= more.fetch;
+        for (key, number) in more.ended {
+            *self.ended.entry(key).or_default() += number;
+        }
+    }
+}
+
 /// Writes verdicts on requests of a property and moves the tasks they serve; `fetches` says that a preload
-/// of this account goes on with the worker fetching the URLs. Returns whether a task now waits to be fetched.
+/// of this account goes on with the worker fetching the URLs.
 /// Those who write to one property do so one after the other: its row in `property_poll` is locked first.
 ///
 /// # Errors
@@ -295,22 +237,23 @@ pub async fn apply(
     verdicts: &[(i64, Verdict)],
     fetches: bool,
     now: i64,
-) -> Result<bool, DbError> {
+) -> Result<Applied, DbError> {
     let lock = format!("SELECT due_at AS id FROM property_poll WHERE property_id = ?{}", db.for_update());
-    let mut any_fetch = false;
+    let mut applied = Applied::default();
     for chunk in verdicts.chunks(100) {
-        any_fetch |= retrying(|| async {
+        let part = retrying(|| async {
             let tx = db.begin().await?;
             row::<Locked>(&tx, lock.clone(), vec![property_id.into()]).await?;
             write_verdicts(&tx, chunk, now).await?;
             let ids: Vec<i64> = chunk.iter().map(|(id, _)| *id).collect();
-            let fetch = move_tasks(db, &tx, &ids, fetches, now).await?;
+            let part = move_tasks(db, &tx, &ids, fetches, now).await?;
             tx.commit().await?;
-            Ok(fetch)
+            Ok(part)
         })
         .await?;
+        applied.add(part);
     }
-    Ok(any_fetch)
+    Ok(applied)
 }
 
 #[derive(FromQueryResult)]
@@ -374,7 +317,7 @@ async fn move_tasks(
     submissions: &[i64],
     fetches: bool,
     now: i64,
-) -> Result<bool, DbError> {
+) -> Result<Applied, DbError> {
     let sql = format!(
         "SELECT t.id AS task_id, t.kind, t.url_count, t.submitted_count, t.fetched_count, l.url_count AS part_urls, \
          s.percent AS part_percent, s.state AS part_state, s.message AS part_message \
@@ -386,17 +329,21 @@ async fn move_tasks(
     );
     let parts: Vec<Part> = rows(tx, sql, submissions.iter().map(|id| (*id).into()).collect()).await?;
     let mut moves: BTreeMap<Move, Vec<&str>> = BTreeMap::new();
+    let mut applied = Applied::default();
     for task in parts.chunk_by(|a, b| a.task_id == b.task_id) {
-        moves.entry(next_move(task, fetches)).or_default().push(&task[0].task_id);
+        let change = next_move(task, fetches);
+        if change.step == Step::Ended.as_str() {
+            *applied.ended.entry((task[0].kind.clone(), change.state)).or_default() += 1;
+        }
+        moves.entry(change).or_default().push(&task[0].task_id);
     }
-    let mut any_fetch = false;
     for (change, ids) in moves {
-        any_fetch |= change.step == Step::Fetch.as_str();
+        applied.fetch |= change.step == Step::Fetch.as_str();
         for chunk in ids.chunks(500) {
             write_move(tx, &change, chunk, now).await?;
         }
     }
-    Ok(any_fetch)
+    Ok(applied)
 }
 
 async fn write_move(tx: &DatabaseTransaction, change: &Move, ids: &[&str], now: i64) -> Result<(), DbError> {

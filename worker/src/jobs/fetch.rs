@@ -8,6 +8,7 @@
 use crate::account::Account;
 use crate::context::{Context, new_owner};
 use crate::jobs::edge::{EdgeClient, FetchFailure};
+use crate::jobs::poll::count_ended;
 use crate::jobs::submit::Renewal;
 use crate::reconcile::{Next, Reconciler};
 use async_trait::async_trait;
@@ -112,7 +113,12 @@ impl Fetch {
         let reached = percent(total, &[(total, 100)], Some(count(done)));
         let percent = if matches!(end, Some((State::Failed, _))) { reached.min(99) } else { reached };
         let progress = FetchProgress { fetched_count: count(done), failures: failures.to_owned(), percent, end };
-        task::note_fetch(&self.context.db, &task.id, owner, &progress, self.context.clock.now()).await
+        let now = self.context.clock.now();
+        let is_ours = task::note_fetch(&self.context.db, &task.id, owner, &progress, now).await?;
+        if let Some((state, _)) = progress.end.filter(|_| is_ours) {
+            count_ended(&self.account, Kind::Preload.as_str(), state.as_str(), 1);
+        }
+        Ok(is_ours)
     }
 }
 

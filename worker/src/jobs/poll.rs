@@ -131,10 +131,20 @@ pub async fn ask(
         }
     };
     let fetches = account.client.capabilities().preload == PreloadSupport::InvalidateThenFetch;
-    if submission::apply(&context.db, property_id, &verdicts, fetches, now).await? {
+    let applied = submission::apply(&context.db, property_id, &verdicts, fetches, now).await?;
+    for ((kind, state), number) in applied.ended {
+        count_ended(account, &kind, state, number);
+    }
+    if applied.fetch {
         context.queue.wake(WakeKind::Preload, &account.name);
     }
     Ok(pause)
+}
+
+/// Counts tasks that have ended.
+pub(crate) fn count_ended(account: &Account, kind: &str, state: &'static str, number: u64) {
+    let labels = [("cdn", account.name.clone()), ("kind", kind.to_owned()), ("state", state.to_owned())];
+    metrics::counter!("overseas_tasks_ended_total", &labels).increment(number);
 }
 
 async fn all_open(context: &Context, property_id: i64) -> Result<Vec<OpenSubmission>, DbError> {

@@ -110,7 +110,9 @@ impl Submit {
 
     async fn end(&self, ids: &[String], owner: &str, state: State, message: &str) -> Result<(), DbError> {
         let now = self.context.clock.now();
-        task::end(&self.context.db, ids, owner, state, message, now).await
+        task::end(&self.context.db, ids, owner, state, message, now).await?;
+        poll::count_ended(&self.account, self.kind.as_str(), state.as_str(), ids.len() as u64);
+        Ok(())
     }
 
     /// Makes the calls, as many at a time as the account allows.
