@@ -11,6 +11,7 @@ pub mod db;
 pub mod domain;
 pub mod log_store;
 pub mod object_store;
+pub mod public_hosts;
 pub mod queue;
 pub mod rate_limit;
 pub mod secret;
