@@ -17,3 +17,4 @@ pub mod rate_limit;
 pub mod secret;
 pub mod task_id;
 pub mod telemetry;
+pub mod webhook_secret;

@@ -7,6 +7,7 @@
 
 use crate::db::entity::property_poll;
 use crate::db::task::cut;
+use crate::db::webhook::message;
 use crate::db::{Database, DbError, execute, marks, retrying, row, row_marks, rows};
 use crate::domain::task::{Verdict, Watched, percent};
 use crate::domain::{Kind, State, Step};
@@ -394,6 +395,9 @@ async fn move_tasks(
         any_fetch |= change.step == Step::Fetch.as_str();
         for chunk in ids.chunks(500) {
             write_move(tx, &change, chunk, now).await?;
+            if change.step == Step::Ended.as_str() {
+                message::announce(db, tx, chunk, now).await?;
+            }
         }
     }
     Ok(any_fetch)

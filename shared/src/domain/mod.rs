@@ -13,6 +13,7 @@ pub mod purge_url;
 pub mod task;
 pub mod usage;
 pub mod user;
+pub mod webhook;
 
 pub use name::{DomainName, EmailAddress, NameError};
 pub use purge_url::{PurgeTarget, PurgeUrl, UrlError};
