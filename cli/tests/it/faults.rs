@@ -1,7 +1,8 @@
 //! Nothing is lost: workers killed at any moment, Redis flushed and away, the database restarted.
 //!
 //! Real processes, real MariaDB and Redis. After each disaster every accepted URL has reached the
-//! vendor, every task has ended, and no percentage has fallen in any answer.
+//! vendor, every task has ended, and no percentage has fallen in any answer. Its world and its worker serve
+//! `webhook_deliveries` too.
 
 use crate::queue::secret;
 use crate::support::process::{Process, Settings};
@@ -14,13 +15,13 @@ use std::path::Path;
 use std::time::Duration;
 
 /// A world with fast tasks, on this Redis.
-async fn world(redis: &Redis) -> World {
+pub async fn world(redis: &Redis) -> World {
     let url = redis.url();
     let settings = move |config: &mut overseas_shared::config::Config| config.queue.url = url;
     World::with(Kind::Mariadb, settings, |data| data.invalidation_seconds = 1).await
 }
 
-fn settings(world: &World, redis: &Redis) -> Settings {
+pub fn settings(world: &World, redis: &Redis) -> Settings {
     let pairs = [
         ("DATABASE__URL", world.url.clone()),
         ("QUEUE__URL", redis.url()),
@@ -32,6 +33,7 @@ fn settings(world: &World, redis: &Redis) -> Settings {
         ("CDN__LEVEL3__POLL_SECONDS", "1".to_owned()),
         ("WORKER__LEASE_SECONDS", "3".to_owned()),
         ("WORKER__SWEEP_SECONDS", "1".to_owned()),
+        ("WEBHOOKS__ALLOW_PRIVATE", "true".to_owned()),
     ];
     pairs.into_iter().map(|(name, value)| (format!("OVERSEAS__{name}"), value)).collect()
 }
@@ -103,7 +105,7 @@ impl Ledger {
     }
 }
 
-fn worker(settings: &Settings, folder: &Path) -> Process {
+pub fn worker(settings: &Settings, folder: &Path) -> Process {
     Process::start(settings, folder, &["worker"])
 }
 

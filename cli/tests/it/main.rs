@@ -39,3 +39,6 @@ mod task_lists;
 mod usage_collecting;
 mod usage_sums;
 mod watch;
+mod webhook_deliveries;
+mod webhook_messages;
+mod webhooks;

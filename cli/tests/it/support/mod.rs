@@ -8,6 +8,7 @@ pub mod database;
 pub mod delivery;
 pub mod http;
 pub mod process;
+pub mod receiver;
 pub mod servers;
 pub mod world;
 
