@@ -9,7 +9,7 @@ mod shapes;
 
 use crate::routes::{
     accounts::Accounts, audit::Audit, cdns::Cdns, logs::Logs, mappings::Mappings, operations::Operations, purge::Purge,
-    sessions::Sessions, statistics::Statistics, tasks::StaffTasks,
+    sessions::Sessions, statistics::Statistics, tasks::StaffTasks, webhooks::Webhooks,
 };
 use poem::endpoint::make_sync;
 use poem::{Endpoint, IntoEndpoint, Response};
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// All handlers.
-type Api = (Sessions, Purge, Statistics, Logs, Mappings, Cdns, Accounts, Audit, StaffTasks, Operations);
+type Api = (Sessions, Purge, Webhooks, Statistics, Logs, Mappings, Cdns, Accounts, Audit, StaffTasks, Operations);
 
 const DESCRIPTION: &str = "One API for every CDN that a company buys: refresh (purge) and preload URLs, follow the tasks, \
 see who is mapped to what. Parameters may stand in the query string, a JSON body or a form, on every method; where a name \
@@ -28,7 +28,7 @@ parameters are ignored, and a trailing slash changes nothing. Success is HTTP 20
 and `{\"err\", \"message\", \"request_id\"}`. Callers from trusted networks need no credential and count as staff.";
 
 fn api() -> Api {
-    (Sessions, Purge, Statistics, Logs, Mappings, Cdns, Accounts, Audit, StaffTasks, Operations)
+    (Sessions, Purge, Webhooks, Statistics, Logs, Mappings, Cdns, Accounts, Audit, StaffTasks, Operations)
 }
 
 fn open_api() -> OpenApiService<Api, ()> {
@@ -241,6 +241,13 @@ fn link(paths: &mut Value) {
         (
             "/useful/create/company",
             json!({"user": {"operationId": "create_user", "requestBody": {"login_email": "$response.body#/company/owner_email"}}}),
+        ),
+        // Not the removal too: a tester would follow it and then wonder that what it made is gone.
+        (
+            "/level3/webhooks",
+            json!({
+                "enable": {"operationId": "enable_webhook", "requestBody": {"id": "$response.body#/webhook/id"}},
+            }),
         ),
         ("/level3/user", json!({"cdns": user("user_cdns"), "domains": user("user_domains")})),
     ];

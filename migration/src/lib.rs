@@ -15,6 +15,7 @@ mod m20261123_000005_api_tokens;
 mod m20261123_000006_usage;
 mod m20261123_000007_logs;
 mod m20261123_000008_staff;
+mod m20261123_000009_webhooks;
 mod table;
 
 /// All steps, oldest first.
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000006_usage::Migration),
             Box::new(m20261123_000007_logs::Migration),
             Box::new(m20261123_000008_staff::Migration),
+            Box::new(m20261123_000009_webhooks::Migration),
         ]
     }
 }

@@ -1,4 +1,4 @@
-//! The background worker: hands tasks to the vendors, follows them, keeps the catalogue, cleans up.
+//! The background worker: hands tasks to the vendors, follows them, tells of their ends, keeps the catalogue, cleans up.
 //!
 //! Each job is a reconciler: it looks at the rows that are due, acts, writes back. It is woken by a
 //! message (`monitor`) and by the clock (`reconcile`), so the happy path and the recovery are the same
@@ -8,7 +8,7 @@
 mod account;
 mod context;
 pub mod jobs;
-mod measure;
+pub mod measure;
 pub mod merge;
 mod monitor;
 mod observed;
@@ -24,6 +24,7 @@ use overseas_shared::queue::WakeKind;
 use reconcile::{Reconciler, Signals};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,6 +33,7 @@ pub async fn run(context: Context, stop: CancellationToken) {
     let context = Arc::new(context);
     let tracker = TaskTracker::new();
     let signals = start_reconcilers(&context, &tracker, &stop);
+    start_webhooks(&context, &tracker, &stop);
     monitor::start(&context, signals, &tracker, &stop);
     if context.accounts.iter().any(|account| account.has_logs()) {
         let staging = context.config.logs.staging.clone().into();
@@ -71,4 +73,12 @@ fn start_reconcilers(context: &Arc<Context>, tracker: &TaskTracker, stop: &Cance
         }
     }
     signals
+}
+
+/// One loop for the messages of all users. It is woken by its own deliveries and by the sweep.
+fn start_webhooks(context: &Arc<Context>, tracker: &TaskTracker, stop: &CancellationToken) {
+    let woken = Arc::new(Notify::new());
+    let job = Arc::new(jobs::webhooks::Webhooks::new(context, tracker, &woken));
+    let sweep = Duration::from_secs(u64::from(context.config.worker.sweep_seconds));
+    tracker.spawn(reconcile::run(job, woken, sweep, context.clock.clone(), stop.clone()));
 }

@@ -1,11 +1,11 @@
 //! The gauges that are read from rows: open tasks, days of logs, how old usage is, pauses, connections.
 //!
 //! Every worker reads them for itself every few seconds, so that each tells the truth to whoever asks it, and none is
-//! left with figures of long ago. A database that is away leaves them as they were. Started by the worker.
+//! left with figures of long ago. A database that is away leaves them as they were. Started by the worker; tests call it by hand.
 
 use crate::account::Account;
 use crate::context::Context;
-use overseas_shared::db::{DbError, log, task, usage};
+use overseas_shared::db::{DbError, log, task, usage, webhook};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -15,17 +15,27 @@ const EVERY: Duration = Duration::from_secs(15);
 /// Measures now and then until `stop`.
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
     loop {
-        for account in &context.accounts {
-            if let Err(error) = measure(&context, account).await {
-                tracing::debug!(cdn = account.name, %error, "the gauges could not be read");
-            }
-        }
-        context.db.measure_connections(context.config.database.max_connections);
+        measure_all(&context).await;
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
     }
+}
+
+/// Sets all gauges once.
+pub async fn measure_all(context: &Context) {
+    for account in &context.accounts {
+        if let Err(error) = measure(context, account).await {
+            tracing::debug!(cdn = account.name, %error, "the gauges could not be read");
+        }
+    }
+    match webhook::message::waiting(&context.db).await {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+        Ok(waiting) => metrics::gauge!("overseas_webhooks_waiting").set(waiting as f64),
+        Err(error) => tracing::debug!(%error, "the messages that wait could not be counted"),
+    }
+    context.db.measure_connections(context.config.database.max_connections);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges")]

@@ -65,6 +65,11 @@ fn whole(least: i64) -> Value {
     ]})
 }
 
+/// The id of a row that has to be named.
+fn id() -> Value {
+    json!({"anyOf": [{"type": "integer", "format": "int64"}, {"type": "string", "pattern": "^[+-]?[0-9]{1,18}$"}]})
+}
+
 fn page(most: i64) -> Value {
     json!({"type": "integer", "minimum": 1, "maximum": most, "default": 200})
 }
@@ -129,11 +134,7 @@ fn parameters() -> Vec<(&'static str, &'static str, Value)> {
         ("SetUserDomainsIn", "old_domain", optional(domain())),
         ("SetUserDomainsIn", "new_domain", optional(domain())),
         ("NewCdnIn", "cdn", cdn_name()),
-        (
-            "RenameCdnIn",
-            "id",
-            json!({"anyOf": [{"type": "integer", "format": "int64"}, {"type": "string", "pattern": "^[+-]?[0-9]{1,18}$"}]}),
-        ),
+        ("RenameCdnIn", "id", id()),
         ("RenameCdnIn", "cdn", cdn_name()),
         ("PurgeIn", "login_email", optional(email())),
         ("PurgeIn", "path", many(&url(), 1)),
@@ -164,6 +165,14 @@ fn parameters() -> Vec<(&'static str, &'static str, Value)> {
         ("TasksIn", "min_age", optional(json!({"type": "integer", "format": "int64", "minimum": 0}))),
         ("TasksIn", "max_age", optional(json!({"type": "integer", "format": "int64", "minimum": 0}))),
         ("TasksIn", "limit", page(1000)),
+        ("WebhooksIn", "login_email", email()),
+        ("NewWebhookIn", "login_email", optional(email())),
+        (
+            "NewWebhookIn",
+            "url",
+            json!({"type": "string", "maxLength": 2048, "pattern": format!("^https?://[^\\s\\\\{CONTROL}]+$")}),
+        ),
+        ("WebhookIn", "id", id()),
         ("AuditIn", "limit", page(1000)),
         ("AuditIn", "before", seconds()),
         ("AuditIn", "since", seconds()),
@@ -172,7 +181,9 @@ fn parameters() -> Vec<(&'static str, &'static str, Value)> {
 }
 
 /// The parameters that have to be there.
-const REQUIRED: [(&str, &[&str]); 12] = [
+const REQUIRED: [(&str, &[&str]); 14] = [
+    ("NewWebhookIn", &["url"]),
+    ("WebhookIn", &["id"]),
     ("LogDownloadIn", &["domain", "startDate", "endDate"]),
     ("SeriesIn", &["startTime", "endTime"]),
     ("AreaIn", &["startTime", "endTime"]),
@@ -209,6 +220,9 @@ fn answers() -> Vec<(&'static str, &'static str, Value)> {
         ("VendorOut", "last_sync", json!({"nullable": true})),
         ("VendorOut", "credits", json!({"nullable": true})),
         ("VendorOut", "paused_until", json!({"nullable": true})),
+        ("WebhookOut", "secret", json!({"pattern": "^whsec_[A-Za-z0-9+/]+={0,2}$"})),
+        ("WebhookOut", "last_success", json!({"nullable": true})),
+        ("WebhookOut", "last_failure", json!({"nullable": true})),
         ("LogRowOut", "state", json!({"enum": ["ready", "queued", "empty", "expired"]})),
         ("LogRowOut", "date", json!({"pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"})),
         ("LogRowOut", "sha256", json!({"pattern": "^([0-9a-f]{64})?$"})),

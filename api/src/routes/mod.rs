@@ -14,6 +14,7 @@ pub mod purge;
 pub mod sessions;
 pub mod statistics;
 pub mod tasks;
+pub mod webhooks;
 
 use chrono::{DateTime, TimeZone};
 use chrono_tz::Tz;

@@ -32,6 +32,8 @@ on_both! {
             ),
             ("POST", "/level3/cdn", json!({"cdn": "acme"}), "create_cdn", "acme", ""),
             ("PUT", "/level3/cdn", json!({"id": 2, "cdn": "Acme"}), "rename_cdn", "Acme", "was acme"),
+            ("POST", "/level3/webhooks", json!({"login_email": OTHER, "url": "https://a.example.com/b"}), "create_webhook", OTHER, "1 https://a.example.com"),
+            ("POST", "/level3/webhooks/remove", json!({"id": 1}), "remove_webhook", OTHER, "1 https://a.example.com"),
             ("POST", "/level3/refresh", purge.clone(), "refresh", USER, "1 URLs"),
             ("POST", "/level3/preload", purge, "preload", USER, "1 URLs"),
         ];

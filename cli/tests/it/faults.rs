@@ -3,7 +3,8 @@
 //! Real processes, real MariaDB and Redis. After each disaster every accepted URL has reached the
 //! vendor, every task has ended, and no percentage has fallen in any answer: the `Ledger` says so.
 //! `fault_storms` kills and freezes processes, `fault_vendors` has vendors fail, `fault_limits` requests and rounds.
-//! [`Stage`], [`world`] and [`settings`] are for them and for `telemetry`.
+//! [`Stage`], [`world`] and [`settings`] are for them, for `telemetry`, `upgrade` and
+//! `webhook_deliveries`.
 
 use crate::queue::secret;
 use crate::support::process::{Process, Settings};
@@ -51,6 +52,7 @@ pub fn settings(world: &World, redis: &Redis) -> Settings {
         ("CDN__LEVEL3__POLL_SECONDS", "1".to_owned()),
         ("WORKER__LEASE_SECONDS", "3".to_owned()),
         ("WORKER__SWEEP_SECONDS", "1".to_owned()),
+        ("WEBHOOKS__ALLOW_PRIVATE", "true".to_owned()),
     ];
     pairs.into_iter().map(|(name, value)| (format!("OVERSEAS__{name}"), value)).collect()
 }

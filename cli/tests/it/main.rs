@@ -50,3 +50,6 @@ mod upgrade;
 mod usage_collecting;
 mod usage_sums;
 mod watch;
+mod webhook_deliveries;
+mod webhook_messages;
+mod webhooks;

@@ -4,18 +4,19 @@
 //! An endpoint of the document that is not in the table fails, and so does a row for one that is gone. When an
 //! answer differs, the test prints the table as it is now, to be reviewed and stored. Data are named by their
 //! owner: `user's` data are the user's own and another user's foreign data. What a request makes or ends is
-//! `Fresh` for each caller: `$n`, `$id` and `$token` in a body.
+//! `Fresh` for each caller: `$n`, `$id` and `$token` in a body, and for each request `$webhook` of a user.
 
 use crate::support::delivery::back;
 use crate::support::http::send;
 use crate::support::world::{OTHER, Reply, STAFF, USER};
-use crate::support::{World, on_both};
+use crate::support::{World, database, on_both};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 const STORED: &str = include_str!("role_table.txt");
 const PASSWORD: &str = "correct horse battery";
 const OWNER: &str = "owner@example.com";
+const HOOK: &str = "https://hooks.example.com/a";
 /// A domain of [`OTHER`].
 const FOREIGN: &str = "old.example.com";
 const MISSING: &str = "missing@example.com";
@@ -35,11 +36,12 @@ struct Somebody {
     token: String,
 }
 
-/// What a caller's requests may use up: a number for new names, a CDN to rename, the token of a session.
+/// What a caller's requests may use up: a number for new names, a CDN to rename, the token of a session, a webhook.
 struct Fresh {
     number: usize,
     cdn: i64,
     token: String,
+    webhook: i64,
 }
 
 fn row(operation: &'static str, data: &'static str, body: Value) -> Row {
@@ -121,6 +123,11 @@ fn left_out_rows() -> Vec<Row> {
         row("GET /level3/preload_list", "left out", json!({})),
         row("GET /level3/user_cdns", "left out", json!({})),
         row("GET /level3/user_domains", "left out", json!({})),
+        row("GET /level3/webhooks", "left out", json!({})),
+        row("POST /level3/webhooks", "left out", json!({"url": HOOK})),
+        row("POST /level3/webhooks", "malformed", json!({"url": "ftp://hooks.example.com/"})),
+        row("POST /level3/webhooks/enable", "left out", json!({})),
+        row("POST /level3/webhooks/remove", "left out", json!({})),
         row("POST /level3/user_cdns", "left out", json!({"cdns": "level3"})),
         row("POST /level3/user_domains", "left out", domains.clone()),
         row(put, "left out", domains),
@@ -145,12 +152,20 @@ async fn tenant_rows(world: &World) -> Vec<Row> {
             rows.push(row(operation, data, json!({"login_email": email, "path": format!("http://{domain}/a")})));
         }
     }
+    for (data, email) in [("user's", USER), ("other's", OTHER), ("nobody's", MISSING)] {
+        rows.push(row("POST /level3/webhooks", data, json!({"login_email": email, "url": HOOK})));
+        for operation in ["POST /level3/webhooks/enable", "POST /level3/webhooks/remove"] {
+            let id = if email == MISSING { json!(999_999) } else { json!("$webhook") };
+            rows.push(row(operation, data, json!({"id": id})));
+        }
+    }
     for (data, email) in [("user's", USER), ("other's", OTHER), ("nobody's", MISSING), ("staff's", STAFF)] {
         for operation in [
             "GET /level3/refresh_list",
             "GET /level3/preload_list",
             "GET /level3/user_cdns",
             "GET /level3/user_domains",
+            "GET /level3/webhooks",
         ] {
             rows.push(row(operation, data, json!({"login_email": email})));
         }
@@ -221,13 +236,26 @@ async fn fresh(world: &World, number: usize) -> Fresh {
     let cdn = world.post(&world.staff_token, "/level3/cdn", cdn).await.ok()["id"].as_i64().unwrap();
     let login = json!({"login_email": OWNER, "password": PASSWORD});
     let token = world.post("", "/level3/login", login).await.ok()["token"].as_str().unwrap().to_owned();
-    Fresh { number, cdn, token }
+    Fresh { number, cdn, token, webhook: 0 }
+}
+
+/// The id of a webhook of the user that a row is about, and no other webhook beside it, so that no user has too many.
+async fn fresh_webhook(world: &World, row: &Row) -> i64 {
+    if !row.operation.contains("/level3/webhooks") {
+        return 0;
+    }
+    database::execute(&world.url, "DELETE FROM webhook").await;
+    let email = if row.data == "other's" { OTHER } else { USER };
+    let made =
+        world.post(&world.staff_token, "/level3/webhooks", json!({"login_email": email, "url": HOOK})).await.ok();
+    made["webhook"]["id"].as_i64().unwrap()
 }
 
 async fn ask(world: &World, caller: &Somebody, row: &Row, fresh: &Fresh) -> Reply {
     let (method, path) = row.operation.split_once(' ').unwrap();
     let body = row.body.to_string().replace("$n", &fresh.number.to_string());
     let body = body.replace("\"$id\"", &fresh.cdn.to_string()).replace("$token", &fresh.token);
+    let body = body.replace("\"$webhook\"", &fresh.webhook.to_string());
     let path = path.replace("{name}", row.body["name"].as_str().unwrap_or_default());
     let request = world.client.request(method.parse().unwrap(), format!("{}{path}", caller.base));
     let request = request.header("x-request-id", "same").header("content-type", "application/json").body(body);
@@ -251,6 +279,7 @@ async fn fingerprint(world: &World) -> i64 {
         "session",
         "api_token",
         "log_day",
+        "webhook",
     ];
     let counts: Vec<String> = tables.iter().map(|table| format!("(SELECT COUNT(*) FROM {table})")).collect();
     let names = "1000000 * (SELECT CAST(SUM(LENGTH(name)) AS SIGNED) FROM cdn) + \
@@ -275,7 +304,8 @@ async fn measure(world: &World, rows: &[Row], callers: &[Somebody]) -> String {
     }
     for row in rows {
         let mut statuses = String::new();
-        for (caller, fresh) in callers.iter().zip(&stock) {
+        for (caller, fresh) in callers.iter().zip(&mut stock) {
+            fresh.webhook = fresh_webhook(world, row).await;
             let before = fingerprint(world).await;
             let reply = ask(world, caller, row, fresh).await;
             let status = reply.status;
@@ -338,7 +368,7 @@ on_both! {
     async fn what_is_anothers_looks_like_what_is_nobodys(world: World) {
         let rows = prepared(&world).await;
         let callers = callers(&world).await;
-        let (fresh, mut compared) = (fresh(&world, 0).await, 0);
+        let (mut fresh, mut compared) = (fresh(&world, 0).await, 0);
         let twins = [
             ("user's, domain other's", "user's, domain nobody's"), ("user's, task other's", "user's, task nobody's"),
             ("other's", "nobody's"),
@@ -349,6 +379,7 @@ on_both! {
                 let missing = rows.iter().find(|other| other.operation == row.operation && other.data == nobodys);
                 let mut answers = Vec::new();
                 for row in [row, missing.unwrap()] {
+                    fresh.webhook = fresh_webhook(&world, row).await;
                     let reply = ask(&world, caller, row, &fresh).await;
                     let mut answer = format!("{} {}", reply.status, reply.body);
                     for name in [FOREIGN, "missing.example.com", row.body["taskid"].as_str().unwrap_or("no task")] {
@@ -360,6 +391,6 @@ on_both! {
                 compared += 1;
             }
         }
-        assert_eq!(compared, 4 * 20);
+        assert_eq!(compared, 4 * 24);
     }
 }

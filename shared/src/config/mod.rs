@@ -9,7 +9,7 @@ mod settings;
 
 pub use settings::{
     AuthConfig, CdnConfig, Config, DatabaseConfig, HttpConfig, LogConfig, LogFormat, LogsConfig, QueueConfig,
-    RateLimitConfig, TasksConfig, UsageConfig, WorkerConfig,
+    RateLimitConfig, TasksConfig, UsageConfig, WebhooksConfig, WorkerConfig,
 };
 
 use std::path::{Path, PathBuf};

@@ -34,6 +34,8 @@ pub struct Config {
     pub usage: UsageConfig,
     /// Access logs.
     pub logs: LogsConfig,
+    /// Messages to users about their ended tasks.
+    pub webhooks: WebhooksConfig,
     /// What the processes themselves write.
     pub log: LogConfig,
     /// The accounts at the vendors, by the name that users see.
@@ -52,6 +54,7 @@ impl Default for Config {
             tasks: TasksConfig::default(),
             usage: UsageConfig::default(),
             logs: LogsConfig::default(),
+            webhooks: WebhooksConfig::default(),
             log: LogConfig::default(),
             cdn: BTreeMap::new(),
         }
@@ -295,6 +298,14 @@ impl Default for LogsConfig {
     fn default() -> Self {
         Self { store: "var/logs".to_owned(), staging: "var/log-staging".to_owned(), keep_days: 180 }
     }
+}
+
+/// `[webhooks]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhooksConfig {
+    /// Whether webhooks may be plain http and lead into private networks.
+    pub allow_private: bool,
 }
 
 /// How log lines look.

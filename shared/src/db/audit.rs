@@ -39,6 +39,12 @@ impl NewEntry {
             request_id: String::new(),
         }
     }
+
+    /// A change that the worker makes by a rule.
+    #[must_use]
+    pub fn by_worker(at: i64, action: &'static str, target: &str, detail: &str) -> Self {
+        Self { actor: "worker".to_owned(), ..Self::by_command(at, action, target, detail) }
+    }
 }
 
 /// Writes rows with one statement.

@@ -29,6 +29,7 @@ pub mod task;
 pub mod task_admin;
 pub mod usage;
 pub mod vendor;
+pub mod webhook;
 
 /// How a query failed, by what the caller can do about it.
 #[derive(Debug, Clone, thiserror::Error)]

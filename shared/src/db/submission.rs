@@ -10,6 +10,7 @@ mod polls;
 pub use polls::{claim_poll, due_polls, finish_poll, next_poll, plan_forgotten_polls};
 
 use crate::db::task::cut;
+use crate::db::webhook::message;
 use crate::db::{Database, DbError, execute, marks, retrying, row, row_marks, rows};
 use crate::domain::task::{Verdict, Watched, percent};
 use crate::domain::{Kind, State, Step};
@@ -341,6 +342,9 @@ async fn move_tasks(
         applied.fetch |= change.step == Step::Fetch.as_str();
         for chunk in ids.chunks(500) {
             write_move(tx, &change, chunk, now).await?;
+            if change.step == Step::Ended.as_str() {
+                message::announce(db, tx, chunk, now).await?;
+            }
         }
     }
     Ok(applied)

@@ -5,6 +5,10 @@
 //! lease has gone to another. What happens at the vendor is in [`super::submission`].
 //! Called by the purge handlers (make, list) and the worker (everything else).
 
+mod ending;
+
+pub use ending::{FetchProgress, end, note_fetch};
+
 use crate::db::entity::task;
 use crate::db::{Database, DbError, audit, execute, idempotency, marks, retrying, row_marks, rows};
 use crate::domain::{Kind, Scope, State, Step};
@@ -367,78 +371,6 @@ pub async fn postpone(db: &Database, ids: &[String], owner: &str, message: &str,
     Ok(())
 }
 
-/// Ends tasks without success.
-///
-/// # Errors
-/// [`DbError`] when the change fails.
-pub async fn end(
-    db: &Database,
-    ids: &[String],
-    owner: &str,
-    state: State,
-    message: &str,
-    now: i64,
-) -> Result<(), DbError> {
-    for chunk in ids.chunks(500) {
-        let sql = format!(
-            "UPDATE task SET state = ?, step = 'ended', lease_owner = NULL, message = ?, ended_at = ? WHERE id IN ({}) AND lease_owner = ?",
-            marks(chunk.len())
-        );
-        let first = vec![state.as_str().into(), cut(message).into(), now.into()];
-        let values = with_ids(first, chunk, owner);
-        retrying(|| execute(&db.connection, sql.clone(), values.clone())).await?;
-    }
-    Ok(())
-}
-
-/// How far a fetch has come.
-#[derive(Debug, Clone)]
-pub struct FetchProgress {
-    /// URLs fetched, counted from the first.
-    pub fetched_count: u32,
-    /// What went wrong, one a line.
-    pub failures: String,
-    /// 0 to 100.
-    pub percent: u8,
-    /// The end, if this was it: the state and a message.
-    pub end: Option<(State, Option<String>)>,
-}
-
-/// Notes how far a fetch has come; false when the lease was lost, and then nothing is changed.
-///
-/// # Errors
-/// [`DbError`] when the change fails.
-pub async fn note_fetch(
-    db: &Database,
-    id: &str,
-    owner: &str,
-    progress: &FetchProgress,
-    now: i64,
-) -> Result<bool, DbError> {
-    let (state, step, message, ended_at, lease) = match &progress.end {
-        Some((state, message)) => (*state, Step::Ended, message.clone(), Some(now), None),
-        None => (State::Running, Step::Fetch, None, None, Some(owner)),
-    };
-    let sql = "UPDATE task SET fetched_count = ?, fetch_failures = ?, percent = CASE WHEN percent > ? THEN percent ELSE ? END, \
-               state = ?, step = ?, message = ?, ended_at = ?, lease_owner = ?, attempts = 0 WHERE id = ? AND lease_owner = ?";
-    let percent = i32::from(progress.percent);
-    let values: Vec<Value> = vec![
-        i32::try_from(progress.fetched_count).unwrap_or(i32::MAX).into(),
-        progress.failures.as_str().into(),
-        percent.into(),
-        percent.into(),
-        state.as_str().into(),
-        step.as_str().into(),
-        message.map(|text| cut(&text)).into(),
-        ended_at.into(),
-        lease.into(),
-        id.into(),
-        owner.into(),
-    ];
-    let found = retrying(|| execute(&db.connection, sql.to_owned(), values.clone())).await?;
-    Ok(found > 0)
-}
-
 /// The message within the column's length.
 pub(super) fn cut(message: &str) -> String {
     match message.char_indices().nth(MESSAGE_LENGTH - 1) {
@@ -460,7 +392,12 @@ struct Id {
 pub async fn sweep(db: &Database, before: i64, most: u64) -> Result<u64, DbError> {
     retrying(|| async {
         let tx = db.begin().await?;
-        let sql = format!("SELECT id FROM task WHERE id < ? AND ended_at < ? ORDER BY id LIMIT ?{}", db.skip_locked());
+        // A message that waits to be delivered tells of what stands in the task's row.
+        let sql = format!(
+            "SELECT id FROM task WHERE id < ? AND ended_at < ? AND NOT EXISTS \
+             (SELECT 1 FROM webhook_message m WHERE m.task_id = task.id AND m.due_at IS NOT NULL) ORDER BY id LIMIT ?{}",
+            db.skip_locked()
+        );
         let values = vec![crate::task_id::earliest_at(before).into(), before.into(), most.into()];
         let old: Vec<Id> = rows(&tx, sql, values).await?;
         if !old.is_empty() {

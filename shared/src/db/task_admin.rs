@@ -6,6 +6,7 @@
 //! found to be staff. Called by the staff's handlers.
 
 use crate::db::task::{NewTask, URL_SEPARATOR, cut, insert_tasks};
+use crate::db::webhook::message::announce;
 use crate::db::{Database, DbError, audit, execute, marks, retrying, row_marks, rows};
 use crate::domain::{Kind, State};
 use sea_orm::{ConnectionTrait, FromQueryResult, Value};
@@ -212,6 +213,7 @@ pub async fn cancel(
             let mut values: Vec<Value> = vec![cut(message).into(), now.into()];
             values.extend(ids.iter().map(Value::from));
             execute(&tx, sql, values).await?;
+            announce(db, &tx, &ids, now).await?;
             audit::insert(&tx, &[&entry(&ids)]).await?;
         }
         tx.commit().await?;

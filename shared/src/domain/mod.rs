@@ -4,6 +4,7 @@
 //! it nothing is checked again. Everything here can be tested without a server, so the rules that
 //! are easy to get wrong (what a URL means, how a task moves) are held by property tests.
 
+pub mod address;
 pub mod catalogue;
 pub mod city;
 pub mod log;
@@ -12,6 +13,7 @@ pub mod purge_url;
 pub mod task;
 pub mod usage;
 pub mod user;
+pub mod webhook;
 
 pub use name::{DomainName, EmailAddress, NameError};
 pub use purge_url::{PurgeTarget, PurgeUrl, UrlError};

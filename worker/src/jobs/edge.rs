@@ -6,11 +6,12 @@
 //! Called by the fetch job.
 
 use futures::StreamExt;
-use ipnet::IpNet;
 use overseas_shared::cdn::http;
+use overseas_shared::domain::address::{is_public, literal_address};
+use overseas_shared::public_hosts::{NotPublic, PublicOnly, innermost, is_refusal};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, LazyLock};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
@@ -114,32 +115,13 @@ impl EdgeClient {
     }
 }
 
-/// Worded by the innermost cause; the outer texts repeat the URL. A refusal of our own resolver
-/// arrives wrapped in the connector's errors, so it is told by its words.
 fn failure(error: &reqwest::Error) -> FetchFailure {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    if cause.to_string() == NotPublic.to_string() {
+    if is_refusal(error) {
         return FetchFailure::Refused(NotPublic.to_string());
     }
     let kind = if error.is_timeout() { "no answer in time" } else { "no answer" };
-    FetchFailure::Unreachable(format!("{kind}: {cause}"))
+    FetchFailure::Unreachable(format!("{kind}: {}", innermost(error)))
 }
-
-fn literal_address(url: &Url) -> Option<IpAddr> {
-    match url.host()? {
-        url::Host::Ipv4(address) => Some(address.into()),
-        url::Host::Ipv6(address) => Some(address.into()),
-        url::Host::Domain(_) => None,
-    }
-}
-
-/// The name has only addresses that are not on the public internet.
-#[derive(Debug, thiserror::Error)]
-#[error("the host has no public address")]
-struct NotPublic;
 
 enum Resolver {
     Public,
@@ -156,84 +138,14 @@ impl Resolve for Resolver {
                     Ok(Box::new(found.into_iter()) as Addrs)
                 })
             }
-            Self::Public => Box::pin(async move {
-                let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0))
-                    .await?
-                    .filter(|address| is_public(address.ip()))
-                    .collect();
-                if found.is_empty() {
-                    return Err(Box::new(NotPublic).into());
-                }
-                Ok(Box::new(found.into_iter()) as Addrs)
-            }),
+            Self::Public => PublicOnly.resolve(name),
         }
     }
-}
-
-/// Blocks that are not on the public internet (the IANA special-purpose registries, RFC 6890).
-const NOT_PUBLIC: &[&str] = &[
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.0.0.0/24",
-    "192.0.2.0/24",
-    "192.88.99.0/24",
-    "192.168.0.0/16",
-    "198.18.0.0/15",
-    "198.51.100.0/24",
-    "203.0.113.0/24",
-    "224.0.0.0/4",
-    "240.0.0.0/4",
-    "::/96",
-    "64:ff9b::/96",
-    "64:ff9b:1::/48",
-    "100::/64",
-    "2001::/23",
-    "2001:db8::/32",
-    "2002::/16",
-    "fc00::/7",
-    "fe80::/10",
-    "fec0::/10",
-    "ff00::/8",
-];
-
-static BLOCKS: LazyLock<Vec<IpNet>> =
-    LazyLock::new(|| NOT_PUBLIC.iter().filter_map(|block| block.parse().ok()).collect());
-
-/// Whether an address is on the public internet.
-#[must_use]
-pub fn is_public(address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    !BLOCKS.iter().any(|block| block.contains(&address))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn private_addresses_are_known_in_all_their_forms() {
-        assert_eq!(BLOCKS.len(), NOT_PUBLIC.len());
-        for text in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "169.254.169.254",
-            "::1",
-            "::ffff:127.0.0.1",
-            "fd00::1",
-            "64:ff9b::7f00:1",
-            "0.0.0.0",
-            "2002:7f00:1::",
-        ] {
-            assert!(!is_public(text.parse().unwrap()), "{text}");
-        }
-        for text in ["8.8.8.8", "2606:4700::1111", "100.128.0.1"] {
-            assert!(is_public(text.parse().unwrap()), "{text}");
-        }
-    }
 
     #[tokio::test]
     async fn without_an_edge_private_addresses_are_refused() {

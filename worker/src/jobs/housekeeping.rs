@@ -3,11 +3,15 @@
 //! Scheduled; every step is idempotent and bounded, so that it never holds a lock for long.
 
 use crate::context::Context;
-use overseas_shared::db::{DbError, api_token, audit, idempotency, login, schedule, session, submission, task, usage};
+use overseas_shared::db::{
+    DbError, api_token, audit, idempotency, login, schedule, session, submission, task, usage, webhook,
+};
 
 const DAY: i64 = 24 * 3_600_000;
 /// Days that an API token is still listed after it expired, so that its owner can find out why nothing works.
 const KEEP_EXPIRED_TOKENS: u32 = 30;
+/// Days that a message to a webhook is kept after it was delivered or given up.
+const KEEP_MESSAGES: u32 = 7;
 /// Rows of one delete.
 const BATCH: u64 = 500;
 /// Deletes of one run; what is left is done by the next.
@@ -46,6 +50,7 @@ pub async fn sweep(context: &Context) -> Result<String, DbError> {
             break;
         }
     }
+    sweep_messages(context, days(KEEP_MESSAGES)).await?;
     let (keep, keep_city) = (context.config.usage.keep_days, context.config.usage.keep_days_city);
     let mut usage_days = (0, 0);
     for _ in 0..BATCHES {
@@ -57,6 +62,18 @@ pub async fn sweep(context: &Context) -> Result<String, DbError> {
     }
     tracing::debug!(days = usage_days.0, city_days = usage_days.1, "old usage was deleted");
     Ok(format!("deleted {tasks} tasks, {entries} audit rows, {sessions} sessions, {answers} kept answers"))
+}
+
+/// Messages to webhooks: those that nobody can deliver any more, and those that have ended before `before`.
+async fn sweep_messages(context: &Context, before: i64) -> Result<(), DbError> {
+    let given_up = webhook::message::give_up_old(&context.db, context.clock.now()).await?;
+    metrics::counter!(super::webhooks::DELIVERIES, "outcome" => "given_up").increment(given_up);
+    for _ in 0..BATCHES {
+        if webhook::message::sweep(&context.db, before, BATCH).await? < BATCH {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Removes what finished messages leave in Redis, and plans polls that nobody planned.

@@ -11,6 +11,7 @@ pub mod http;
 pub mod ledger;
 pub mod logs;
 pub mod process;
+pub mod receiver;
 pub mod servers;
 pub mod world;
 
