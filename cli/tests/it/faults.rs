@@ -137,7 +137,13 @@ async fn fill(world: &World, base: &str) {
     };
     post("/useful/create/company", json!({"company_name": "A", "owner_name": "B", "owner_email": USER})).await;
     post("/level3/user", json!({"login_email": USER, "password": "long enough 1"})).await;
-    post("/level3/user_domains", json!({"login_email": USER, "cdn": "level3", "domains": DOMAINS})).await;
+    let mapping = json!({"login_email": USER, "cdn": "level3", "domains": DOMAINS});
+    // The CDN is there once the worker has started.
+    eventually("the domains are mapped", 30, || async {
+        let answer = world.client.post(format!("{base}/level3/user_domains")).json(&mapping).send().await.unwrap();
+        Reply::of(answer).await.status == 200
+    })
+    .await;
     eventually("the catalogue is there", 20, || async {
         let answer = world.client.get(format!("{base}/level3/user_domains?login_email={USER}")).send().await.unwrap();
         !Reply::of(answer).await.body.to_string().contains("Pending")
