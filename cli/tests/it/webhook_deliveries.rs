@@ -10,7 +10,6 @@ use crate::support::servers::Redis;
 use crate::support::{Kind, World, database, eventually, on_both};
 use crate::{faults, support::world::OTHER};
 use overseas_shared::domain::Kind as TaskKind;
-use overseas_worker::jobs::housekeeping;
 use overseas_worker::jobs::webhooks::Webhooks;
 use overseas_worker::measure::measure_all;
 use serde_json::json;
