@@ -75,20 +75,31 @@ pub async fn state(db: &Database) -> Result<SchemaState, DbError> {
     Ok(if older.is_empty() { SchemaState::Current } else { SchemaState::Older(older) })
 }
 
-/// Runs all steps that are missing.
+/// Runs all steps that are missing. On SQLite they are one transaction, on one connection: others would have to notice
+/// first that the schema has changed. MySQL ends a transaction with every change of the schema.
 ///
 /// # Errors
-/// [`DbError`] when a step fails; the steps before it stay.
+/// [`DbError`] when a step fails; on MySQL the steps before it stay.
 pub async fn up(db: &Database) -> Result<(), DbError> {
-    Ok(Migrator::up(&db.connection, None).await?)
+    if db.is_mysql() {
+        return Ok(Migrator::up(&db.connection, None).await?);
+    }
+    let tx = db.begin().await?;
+    Migrator::up(&tx, None).await?;
+    Ok(tx.commit().await?)
 }
 
-/// Undoes the last `steps` steps.
+/// Undoes the last `steps` steps, in the same way.
 ///
 /// # Errors
 /// [`DbError`] when a step fails.
 pub async fn down(db: &Database, steps: u32) -> Result<(), DbError> {
-    Ok(Migrator::down(&db.connection, Some(steps)).await?)
+    if db.is_mysql() {
+        return Ok(Migrator::down(&db.connection, Some(steps)).await?);
+    }
+    let tx = db.begin().await?;
+    Migrator::down(&tx, Some(steps)).await?;
+    Ok(tx.commit().await?)
 }
 
 fn known() -> BTreeSet<String> {
