@@ -5,6 +5,7 @@
 use crate::auth::Staff;
 use crate::error::{Answer, ApiError};
 use crate::params::{Params, text, whole};
+use crate::routes::reading::page_limit;
 use crate::routes::{Group, shown_time};
 use crate::state::SharedState;
 use overseas_shared::db::audit::{self, Filter};
@@ -109,10 +110,7 @@ impl Audit {
         params: Params<AuditIn>,
     ) -> Result<Answer<AuditOut>, ApiError> {
         let Params(wanted) = params;
-        let limit = wanted.limit.unwrap_or(PAGE);
-        if !(1..=MOST).contains(&limit) {
-            return Err(ApiError::wrong("limit", format!("expected 1 to {MOST}")));
-        }
+        let limit = page_limit(wanted.limit, PAGE, MOST)?;
         let milliseconds = |seconds: i64| seconds.saturating_mul(1000);
         let filter = Filter {
             actor: wanted.actor,
@@ -123,7 +121,7 @@ impl Audit {
             since: wanted.since.map(milliseconds),
             until: wanted.until.map(milliseconds),
             before: wanted.before,
-            limit: limit.unsigned_abs() + 1,
+            limit: limit + 1,
         };
         let mut found = audit::list(&state.db, &filter).await?;
         let most = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -9,11 +9,13 @@ use crate::error::{Answer, ApiError};
 use crate::log_file::{self, LogBody};
 use crate::params::{OneOrMany, Params, loose_text, text};
 use crate::routes::Group;
+use crate::routes::reading::{read_domains, refuse_unknown};
 use crate::state::SharedState;
 use chrono::NaiveDate;
 use overseas_shared::cdn::LogSupport;
-use overseas_shared::db::log::{self, Asked, LogDay, LogPlace};
-use overseas_shared::domain::log::{LogName, LogState, date_of, day_at, day_number, parse_date};
+use overseas_shared::db::log::{self, Asked, LogDay};
+use overseas_shared::db::place::{DomainPlace, places};
+use overseas_shared::domain::log::{LogName, LogState, date_of, day_at, day_number, first_kept_day, parse_date};
 use overseas_shared::domain::{DomainName, Scope};
 use overseas_shared::queue::WakeKind;
 use poem::Request;
@@ -124,7 +126,7 @@ impl Logs {
         params: Params<LogDownloadIn>,
     ) -> Result<Answer<LogDownloadOut>, ApiError> {
         let question = Question::read(params.0)?;
-        let places = log::places(&state.db, caller.scope(), &question.domains, question.cdn.as_deref()).await?;
+        let places = places(&state.db, caller.scope(), Some(&question.domains), question.cdn.as_deref()).await?;
         refuse_unknown(&question.domains, &places)?;
         let days = question.last - question.first + 1;
         if i64::try_from(places.len()).unwrap_or(i64::MAX).saturating_mul(days) > MOST_ROWS {
@@ -201,11 +203,7 @@ struct Question {
 
 impl Question {
     fn read(params: LogDownloadIn) -> Result<Self, ApiError> {
-        let mut domains = BTreeSet::new();
-        let names = params.domain.map(|names| names.0).unwrap_or_default();
-        for name in names.iter().filter(|name| !name.trim().is_empty()) {
-            domains.insert(DomainName::parse(name).map_err(|error| ApiError::wrong("domain", error))?);
-        }
+        let domains = read_domains(params.domain)?;
         if domains.is_empty() {
             return Err(ApiError::missing("domain"));
         }
@@ -218,7 +216,7 @@ impl Question {
         if last - first >= MOST_DAYS {
             return Err(ApiError::wrong("startDate and endDate", format!("more than {MOST_DAYS} days; ask for fewer")));
         }
-        Ok(Self { domains: domains.into_iter().collect(), cdn: params.cdn, first, last })
+        Ok(Self { domains, cdn: params.cdn, first, last })
     }
 }
 
@@ -226,12 +224,6 @@ fn read_date(parameter: &str, text: Option<&str>) -> Result<NaiveDate, ApiError>
     let text = text.ok_or_else(|| ApiError::missing(parameter))?;
     let date = ["%Y%m%d", "%Y-%m-%d"].iter().find_map(|form| parse_date(text, form));
     date.ok_or_else(|| ApiError::wrong(parameter, format!("`{}` is not a day like 20160928", shown(text))))
-}
-
-fn refuse_unknown(asked: &[DomainName], places: &[LogPlace]) -> Result<(), ApiError> {
-    let known: BTreeSet<&str> = places.iter().map(|place| place.domain.as_str()).collect();
-    let unknown = asked.iter().find(|domain| !known.contains(domain.as_str()));
-    unknown.map_or(Ok(()), |domain| Err(ApiError::NotFound(format!("domain: there is no domain {domain}"))))
 }
 
 /// Whether a CDN's logs are fetched at all.
@@ -244,13 +236,13 @@ fn has_logs(state: &SharedState, cdn: &str) -> bool {
 }
 
 fn first_kept(state: &SharedState) -> i64 {
-    day_at(state.clock.now()) - i64::from(state.config.logs.keep_days)
+    first_kept_day(state.clock.now(), state.config.logs.keep_days)
 }
 
 /// The days that nobody has asked for yet and that are over.
 fn missing(
     state: &SharedState,
-    places: &[LogPlace],
+    places: &[DomainPlace],
     question: &Question,
     known: &HashMap<(i64, i64), LogDay>,
 ) -> Vec<Asked> {
@@ -266,7 +258,7 @@ fn missing(
 
 async fn rows(
     state: &SharedState,
-    places: &[LogPlace],
+    places: &[DomainPlace],
     question: &Question,
     known: &HashMap<(i64, i64), LogDay>,
 ) -> Result<Vec<LogRowOut>, ApiError> {
@@ -279,7 +271,7 @@ async fn rows(
     let base = state.config.public_url();
     let mut results = Vec::new();
     for domain in &question.domains {
-        let here: Vec<&LogPlace> = places.iter().filter(|place| place.domain == domain.as_str()).collect();
+        let here: Vec<&DomainPlace> = places.iter().filter(|place| place.domain == domain.as_str()).collect();
         for day in question.first..=question.last {
             for place in &here {
                 let found = place.property_id.and_then(|id| known.get(&(id, day)));
@@ -311,7 +303,7 @@ async fn rows(
 }
 
 /// What is shown of a day; one without a row has been asked for just now, or will be fetched when it is over.
-fn state_of(state: &SharedState, place: &LogPlace, found: Option<&LogDay>, is_old: bool) -> LogState {
+fn state_of(state: &SharedState, place: &DomainPlace, found: Option<&LogDay>, is_old: bool) -> LogState {
     match found {
         Some(day) => day.state,
         None if is_old => LogState::Expired,
@@ -328,7 +320,7 @@ async fn find(
     cdn: Option<&str>,
 ) -> Result<Option<LogDay>, ApiError> {
     let day = day_number(name.date);
-    let places = log::places(&state.db, scope, std::slice::from_ref(&name.domain), cdn).await?;
+    let places = places(&state.db, scope, Some(std::slice::from_ref(&name.domain)), cdn).await?;
     let ids: Vec<i64> = places.iter().filter_map(|place| place.property_id).collect();
     let mut known = log::days(&state.db, &ids, day, day).await?;
     let found = ids.iter().filter_map(|id| known.remove(&(*id, day)));

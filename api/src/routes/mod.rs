@@ -11,6 +11,7 @@ pub mod logs;
 pub mod mappings;
 pub mod operations;
 pub mod purge;
+pub mod reading;
 pub mod sessions;
 pub mod statistics;
 pub mod tasks;

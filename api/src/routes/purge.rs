@@ -8,6 +8,7 @@ use crate::auth::{Caller, Purger, Target, TaskReader};
 use crate::error::{Answer, ApiError};
 use crate::idempotency::IdempotencyKey;
 use crate::params::{OneOrMany, Params, text, whole};
+use crate::routes::reading::page_limit;
 use crate::routes::{Group, shown_time};
 use crate::state::SharedState;
 use bytes::Bytes;
@@ -214,20 +215,11 @@ impl Purge {
 
 async fn list(state: &SharedState, caller: &Caller, kind: Kind, params: ListIn) -> Result<Answer<ListOut>, ApiError> {
     let target = caller.target(state, params.login_email.as_deref()).await?;
-    let limit = params.limit.unwrap_or(LIST);
-    if !(1..=MOST_LIST).contains(&limit) {
-        return Err(ApiError::wrong("limit", format!("expected 1 to {MOST_LIST}")));
-    }
+    let limit = page_limit(params.limit, LIST, MOST_LIST)?;
     let wanted = params.state.map(|word| word.parse::<TaskState>()).transpose();
     let wanted = wanted.map_err(|_| ApiError::wrong("state", "expected queued, running, done, failed or expired"))?;
-    let filter = TaskFilter {
-        owner: target.id,
-        kind,
-        task_id: params.taskid,
-        state: wanted,
-        before: params.before,
-        limit: limit.unsigned_abs(),
-    };
+    let filter =
+        TaskFilter { owner: target.id, kind, task_id: params.taskid, state: wanted, before: params.before, limit };
     // With a filter more, nothing found is an answer: the task is not in that state (yet).
     let task_id = filter.task_id.clone().filter(|_| filter.state.is_none() && filter.before.is_none());
     let answer = state.task_list(caller.scope(), filter).await?;

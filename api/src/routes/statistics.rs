@@ -7,9 +7,11 @@ use crate::auth::Caller;
 use crate::error::{Answer, ApiError};
 use crate::params::{OneOrMany, Params, flag, text, whole};
 use crate::routes::Group;
+use crate::routes::reading::{read_domains, refuse_unknown};
 use crate::state::SharedState;
 use bytes::Bytes;
 use overseas_shared::db::Database;
+use overseas_shared::db::place::places;
 use overseas_shared::db::usage;
 use overseas_shared::domain::usage::{Grid, Interval, Metric, Span, Summary};
 use overseas_shared::domain::{DomainName, Scope, city};
@@ -20,9 +22,6 @@ use poem_openapi::{Object, OpenApi};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeSet;
-
-/// Most domains that a message names.
-const MOST_NAMED: usize = 20;
 
 /// Of which domains, when, and how.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -292,12 +291,7 @@ fn question(
     let start = start.ok_or_else(|| ApiError::missing("startTime"))?;
     let end = end.ok_or_else(|| ApiError::missing("endTime"))?;
     let span = Span::new(start, end).map_err(|error| ApiError::wrong("startTime and endTime", error))?;
-    let names = domain.map(|names| names.0).unwrap_or_default();
-    let mut domains = BTreeSet::new();
-    for name in names.iter().filter(|name| !name.trim().is_empty()) {
-        domains.insert(DomainName::parse(name).map_err(|error| ApiError::wrong("domain", error))?);
-    }
-    let domains = Some(domains.into_iter().collect()).filter(|domains: &Vec<DomainName>| !domains.is_empty());
+    let domains = Some(read_domains(domain)?).filter(|domains| !domains.is_empty());
     Ok(Question { scope: caller.scope(), domains, cdn, start: span.from(), end: span.to(), shape })
 }
 
@@ -306,16 +300,8 @@ fn question(
 /// # Errors
 /// 404 for a domain that the caller may not see, 503 when the database is away.
 pub async fn answer(db: &Database, question: &Question) -> Result<Bytes, ApiError> {
-    let found = usage::properties(db, question.scope, question.domains.as_deref(), question.cdn.as_deref()).await?;
-    let known: BTreeSet<&str> = found.iter().map(|row| row.domain.as_str()).collect();
-    let asked = question.domains.as_deref().unwrap_or_default();
-    let unknown: Vec<&str> = asked.iter().map(DomainName::as_str).filter(|name| !known.contains(name)).collect();
-    if !unknown.is_empty() {
-        let named = unknown.iter().take(MOST_NAMED).copied().collect::<Vec<_>>().join(", ");
-        let more = unknown.len().saturating_sub(MOST_NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        return Err(ApiError::NotFound(format!("domain: there is no domain {named}{more}")));
-    }
+    let found = places(db, question.scope, question.domains.as_deref(), question.cdn.as_deref()).await?;
+    refuse_unknown(question.domains.as_deref().unwrap_or_default(), &found)?;
     let ids: BTreeSet<i64> = found.iter().filter_map(|row| row.property_id).collect();
     let ids: Vec<i64> = ids.into_iter().collect();
     // A span that was made of slots is the same again, but for one of a single slot.

@@ -7,6 +7,7 @@
 use crate::auth::Staff;
 use crate::error::{Answer, ApiError};
 use crate::params::{OneOrMany, Params, text, whole};
+use crate::routes::reading::page_limit;
 use crate::routes::{Group, shown_time};
 use crate::state::SharedState;
 use overseas_shared::db::task_admin::{self, AdminTask, Changed, Filter, Retried};
@@ -297,10 +298,7 @@ impl StaffTasks {
 }
 
 async fn read_filter(state: &SharedState, params: TasksIn) -> Result<Filter, ApiError> {
-    let limit = params.limit.unwrap_or(PAGE);
-    if !(1..=MOST).contains(&limit) {
-        return Err(ApiError::wrong("limit", format!("expected 1 to {MOST}")));
-    }
+    let limit = page_limit(params.limit, PAGE, MOST)?;
     let user_id = match &params.login_email {
         None => None,
         Some(email) => {
@@ -330,7 +328,7 @@ async fn read_filter(state: &SharedState, params: TasksIn) -> Result<Filter, Api
         created_before: at("min_age", params.min_age)?,
         created_since: at("max_age", params.max_age)?,
         before: params.before.map(|id| id.to_uppercase()),
-        limit: limit.unsigned_abs(),
+        limit,
     })
 }
 

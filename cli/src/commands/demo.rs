@@ -10,7 +10,7 @@ use overseas_shared::config::{CdnConfig, Config};
 use overseas_shared::db::account::{self, NewCompany, NewUser, Role};
 use overseas_shared::db::audit::NewEntry;
 use overseas_shared::db::log::{self, Asked};
-use overseas_shared::db::{Database, DbError, catalogue, mapping};
+use overseas_shared::db::{Database, DbError, catalogue, mapping, place};
 use overseas_shared::domain::log::{date_of, day_number};
 use overseas_shared::domain::{DomainName, EmailAddress, Scope};
 use overseas_shared::secret::hash_password;
@@ -105,7 +105,7 @@ pub(crate) async fn read_catalogue(context: &Context) -> Result<()> {
 /// Asks for the days of the documented example, which the simulated vendor delivers for ever.
 async fn ask_for_documented_logs(context: &Context) -> Result<()> {
     let domain = DomainName::parse(DOMAINS[0])?;
-    let places = log::places(&context.db, Scope::All, &[domain], None).await?;
+    let places = place::places(&context.db, Scope::All, Some(&[domain]), None).await?;
     let first = NaiveDate::from_ymd_opt(2016, 9, 28).map_or(0, day_number);
     let days = places
         .iter()

@@ -47,14 +47,7 @@ pub(crate) async fn sync(config: &Config, options: SyncOptions) -> Result<()> {
     if !accounts.iter().any(|account| account.has_logs()) {
         bail!("no CDN delivers logs: set cdn.<name>.logs");
     }
-    let work = LogWork {
-        db: db.clone(),
-        clock,
-        store: wire::log_store(config)?,
-        staging: config.logs.staging.clone().into(),
-        lease_milliseconds: i64::from(config.worker.lease_seconds) * 1000,
-        merges: merge_turns(),
-    };
+    let work = LogWork::new(config, db.clone(), clock, wire::log_store(config)?, merge_turns());
     let (mut found, mut failed) = (0, 0);
     for account in accounts.iter().filter(|account| account.has_logs()) {
         let listed = usage::listed(&db, account.id, false).await?;

@@ -14,6 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use overseas_shared::clock::Clock;
 use overseas_shared::config::Config;
 use overseas_shared::db::catalogue::PropertyRow;
+use overseas_shared::db::place::places;
 use overseas_shared::db::usage;
 use overseas_shared::domain::usage::{Interval, Metric, Span};
 use overseas_shared::domain::{DomainName, Scope};
@@ -146,7 +147,7 @@ pub(crate) async fn run(config: &Config, action: Action) -> Result<()> {
         writeln!(out, "domain,timestamp,bytes,bandwidth")?;
     }
     for domain in read_domains(&options.domain)? {
-        let found = usage::properties(&db, Scope::All, Some(std::slice::from_ref(&domain)), None).await?;
+        let found = places(&db, Scope::All, Some(std::slice::from_ref(&domain)), None).await?;
         if found.is_empty() {
             bail!("there is no domain {domain}");
         }

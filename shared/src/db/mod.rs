@@ -21,6 +21,7 @@ pub mod lease;
 pub mod log;
 pub mod login;
 pub mod mapping;
+pub mod place;
 pub mod schedule;
 pub mod schema;
 pub mod session;

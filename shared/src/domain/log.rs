@@ -42,6 +42,12 @@ pub fn recent_days(now: i64) -> std::ops::RangeInclusive<i64> {
     today - LATE_DAYS..=today - 1
 }
 
+/// The first day that is kept at this time (milliseconds), when logs are kept for so many days.
+#[must_use]
+pub fn first_kept_day(now: i64, keep_days: u32) -> i64 {
+    day_at(now) - i64::from(keep_days)
+}
+
 /// What there is of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogState {

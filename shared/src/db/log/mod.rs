@@ -15,73 +15,8 @@ pub use work::{Claimed, Lease, Made, Outcome, claim, claim_day, finish, next_due
 
 use crate::db::{Database, DbError, execute, marks, retrying, row, rows};
 use crate::domain::log::LogState;
-use crate::domain::{DomainName, Scope};
 use sea_orm::{FromQueryResult, Value};
 use std::collections::HashMap;
-
-/// A domain that the caller may see, at one CDN.
-#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
-pub struct LogPlace {
-    /// The domain.
-    pub domain: String,
-    /// The CDN's name.
-    pub cdn: String,
-    /// The row of the CDN.
-    pub cdn_id: i64,
-    /// Its property there; `None` where the vendor never listed it.
-    pub property_id: Option<i64>,
-}
-
-/// Where the logs of domains are, within the scope; a domain that is missing in the answer is none that the caller may see.
-///
-/// # Errors
-/// [`DbError`] when the database cannot be asked.
-pub async fn places(
-    db: &Database,
-    scope: Scope,
-    domains: &[DomainName],
-    cdn: Option<&str>,
-) -> Result<Vec<LogPlace>, DbError> {
-    let mut found = Vec::new();
-    for chunk in domains.chunks(500) {
-        let mut values: Vec<Value> = Vec::new();
-        let mut narrow = |column: &str, user: Option<i64>| {
-            values.extend(chunk.iter().map(|domain| Value::from(domain.as_str())));
-            let mut condition = format!("{column} IN ({})", marks(chunk.len()));
-            if let Some(id) = user {
-                values.push(id.into());
-                condition.push_str(" AND d.user_id = ?");
-            }
-            if let Some(cdn) = cdn {
-                values.push(cdn.into());
-                condition.push_str(" AND c.name = ?");
-            }
-            condition
-        };
-        let user = match scope {
-            Scope::User(id) => Some(id),
-            Scope::All => None,
-        };
-        let mapped = format!(
-            "SELECT d.domain, c.name AS cdn, c.id AS cdn_id, p.id AS property_id FROM user_domain d JOIN cdn c ON c.id = d.cdn_id \
-             LEFT JOIN property p ON p.name = d.domain AND p.cdn_id = d.cdn_id AND p.caching WHERE {}",
-            narrow("d.domain", user)
-        );
-        let sql = if user.is_some() {
-            mapped
-        } else {
-            format!(
-                "{mapped} UNION SELECT p.name, c.name, c.id, p.id FROM property p JOIN cdn c ON c.id = p.cdn_id WHERE p.caching AND {}",
-                narrow("p.name", None)
-            )
-        };
-        found.extend(rows::<LogPlace>(&db.connection, sql, values).await?);
-    }
-    // Several users may have the same domain.
-    found.sort_by(|a, b| (&a.domain, &a.cdn, a.property_id).cmp(&(&b.domain, &b.cdn, b.property_id)));
-    found.dedup();
-    Ok(found)
-}
 
 /// What is known of a day.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 mod read;
 mod write;
 
-pub use read::{AreaRow, UsageProperty, area, latest, properties, series, unknown_cities};
+pub use read::{AreaRow, area, latest, series, unknown_cities};
 pub use write::{Collected, Due, due_for_backfill, listed, note_backfilled, store, sweep};
 
 /// The number of a UTC day since 1970, from its begin in Unix seconds.

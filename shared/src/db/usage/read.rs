@@ -1,68 +1,15 @@
 //! Reading usage: a range of the primary key for a series, totals of whole days and two unpacked ends for areas.
 //!
-//! Which properties a caller's domains are is asked first, within the caller's scope; the reads themselves take
-//! the ids that came out of it. Called by the statistics handlers, the export and `doctor`.
+//! Which properties a caller's domains are is asked first (`db::place`); the reads themselves take the ids that
+//! came out of it. Called by the statistics handlers, the export and `doctor`.
 
 use super::number_of;
 use crate::db::{Database, DbError, marks, rows};
+use crate::domain::city;
 use crate::domain::usage::{Grid, PackView, Span};
-use crate::domain::{DomainName, Scope, city};
 use futures::TryStreamExt;
 use sea_orm::{FromQueryResult, Statement, StreamTrait, Value};
 use std::collections::HashMap;
-
-/// A domain that the caller may see.
-#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
-pub struct UsageProperty {
-    /// The domain.
-    pub domain: String,
-    /// Its property at one CDN; `None` where the vendor never listed it.
-    pub property_id: Option<i64>,
-}
-
-/// The properties of domains, or of all domains within the scope; a domain that is missing in the answer is none
-/// that the caller may see.
-///
-/// # Errors
-/// [`DbError`] when the database cannot be asked.
-pub async fn properties(
-    db: &Database,
-    scope: Scope,
-    domains: Option<&[DomainName]>,
-    cdn: Option<&str>,
-) -> Result<Vec<UsageProperty>, DbError> {
-    let mut values: Vec<Value> = Vec::new();
-    let mut narrowed = |column: &str| {
-        let mut condition = String::new();
-        if let Some(domains) = domains {
-            condition.push_str(&format!(" AND {column} IN ({})", marks(domains.len())));
-            values.extend(domains.iter().map(|domain| Value::from(domain.as_str())));
-        }
-        if let Some(cdn) = cdn {
-            condition.push_str(" AND c.name = ?");
-            values.push(cdn.into());
-        }
-        condition
-    };
-    let sql = match scope {
-        Scope::User(id) => {
-            let condition = narrowed("d.domain");
-            values.insert(0, id.into());
-            format!(
-                "SELECT d.domain, p.id AS property_id FROM user_domain d JOIN cdn c ON c.id = d.cdn_id \
-                 LEFT JOIN property p ON p.name = d.domain AND p.cdn_id = d.cdn_id AND p.caching WHERE d.user_id = ?{condition}"
-            )
-        }
-        Scope::All => {
-            let (known, mapped) = (narrowed("p.name"), narrowed("d.domain"));
-            format!(
-                "SELECT p.name AS domain, p.id AS property_id FROM property p JOIN cdn c ON c.id = p.cdn_id WHERE p.caching{known} \
-                 UNION SELECT d.domain, NULL FROM user_domain d JOIN cdn c ON c.id = d.cdn_id WHERE 1 = 1{mapped}"
-            )
-        }
-    };
-    rows(&db.connection, sql, values).await
-}
 
 #[derive(FromQueryResult)]
 struct DayRow {

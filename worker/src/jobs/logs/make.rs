@@ -10,6 +10,7 @@ use crate::merge::{self, Files, MergeError, Merged, Settings};
 use bytes::Bytes;
 use overseas_shared::cdn::{CdnError, DeliveredLogs, LogFile, LogReader, PropertyAddress};
 use overseas_shared::clock::Clock;
+use overseas_shared::config::Config;
 use overseas_shared::db::log::{self, Claimed, Lease, Made, Outcome};
 use overseas_shared::db::{Database, DbError};
 use overseas_shared::domain::log::{LATE_DAYS, date_of, day_at};
@@ -51,6 +52,15 @@ pub struct LogWork {
     pub lease_milliseconds: i64,
     /// See [`merge_turns`].
     pub merges: Arc<Semaphore>,
+}
+
+impl LogWork {
+    /// What these settings make of it.
+    #[must_use]
+    pub fn new(config: &Config, db: Database, clock: Clock, store: LogStore, merges: Arc<Semaphore>) -> Self {
+        let lease_milliseconds = i64::from(config.worker.lease_seconds) * 1000;
+        Self { db, clock, store, staging: config.logs.staging.clone().into(), lease_milliseconds, merges }
+    }
 }
 
 /// Turns of the merges in one process: that bounds memory, and a vendor whose files come slowly does not hold up all others.

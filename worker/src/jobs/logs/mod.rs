@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use overseas_shared::cdn::LogSupport;
 use overseas_shared::db::log::{self, Lease};
 use overseas_shared::db::{Database, DbError};
-use overseas_shared::domain::log::{day_at, recent_days};
+use overseas_shared::domain::log::{first_kept_day, recent_days};
 use overseas_shared::log_store::{LogStore, LogStoreError};
 use overseas_shared::queue::WakeKind;
 use std::sync::Arc;
@@ -84,14 +84,8 @@ impl Context {
     /// What work on a day needs.
     #[must_use]
     pub fn log_work(&self) -> LogWork {
-        LogWork {
-            db: self.db.clone(),
-            clock: self.clock.clone(),
-            store: self.store.clone(),
-            staging: self.config.logs.staging.clone().into(),
-            lease_milliseconds: i64::from(self.config.worker.lease_seconds) * 1000,
-            merges: Arc::clone(&self.merges),
-        }
+        let merges = Arc::clone(&self.merges);
+        LogWork::new(&self.config, self.db.clone(), self.clock.clone(), self.store.clone(), merges)
     }
 }
 
@@ -132,7 +126,7 @@ pub async fn remove_old(
     keep_days: u32,
     now: i64,
 ) -> Result<(usize, usize), RetentionError> {
-    let first_kept = day_at(now) - i64::from(keep_days);
+    let first_kept = first_kept_day(now, keep_days);
     let made_before = now - i64::from(keep_days) * DAY;
     let mut removed = (0, 0);
     loop {
