@@ -16,6 +16,7 @@ mod m20261123_000006_usage;
 mod m20261123_000007_logs;
 mod m20261123_000008_staff;
 mod m20261123_000009_webhooks;
+mod m20261124_000010_many_cdns;
 mod table;
 
 /// All steps, oldest first.
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000007_logs::Migration),
             Box::new(m20261123_000008_staff::Migration),
             Box::new(m20261123_000009_webhooks::Migration),
+            Box::new(m20261124_000010_many_cdns::Migration),
         ]
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use chrono::NaiveDate;
 use overseas_shared::cdn::{
     Accepted, AccountStatus, Action, Capabilities, CatalogueGroup, CatalogueService, Cdn, CdnError, DeliveredLogs,
-    ProgressReport, PropertyAddress,
+    FoundRequest, OpenRequest, ProgressReport, PropertyAddress, Quota, QuotaKind,
 };
 use overseas_shared::clock::Clock;
 use overseas_shared::db::Database;
@@ -43,7 +43,7 @@ impl Observed {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match &outcome {
             Ok(_) => seen.succeeded_at = Some(now),
-            Err(error) if error.is_final() => {}
+            Err(error) if error.is_final() || matches!(error, CdnError::QuotaExhausted { .. }) => {}
             Err(error) => {
                 seen.failed_at = Some(now);
                 seen.failed_operation = Some(operation.to_owned());
@@ -94,8 +94,35 @@ impl Cdn for Observed {
         self.note("submit", self.client.submit(property, action, urls).await)
     }
 
-    async fn progress(&self, property: &PropertyAddress, vendor_ids: &[String]) -> Result<ProgressReport, CdnError> {
-        self.note("progress", self.client.progress(property, vendor_ids).await)
+    async fn quotas(&self) -> Result<Vec<Quota>, CdnError> {
+        let quotas = self.note("quotas", self.client.quotas().await)?;
+        match serde_json::to_string(&quotas) {
+            Ok(text) => {
+                let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.quotas = Some((text, self.clock.now()));
+            }
+            Err(error) => tracing::debug!(cdn = self.name, %error, "quotas that cannot be written as JSON"),
+        }
+        Ok(quotas)
+    }
+
+    async fn batch_size(&self, property: &PropertyAddress, kind: QuotaKind) -> Result<usize, CdnError> {
+        // Mostly answered from memory, which says nothing of the vendor.
+        let outcome = self.client.batch_size(property, kind).await;
+        if outcome.is_err() { self.note("quotas", outcome) } else { outcome }
+    }
+
+    async fn find_submitted(
+        &self,
+        property: &PropertyAddress,
+        kind: QuotaKind,
+        since: i64,
+    ) -> Result<Vec<FoundRequest>, CdnError> {
+        self.note("find_submitted", self.client.find_submitted(property, kind, since).await)
+    }
+
+    async fn progress(&self, property: &PropertyAddress, requests: &[OpenRequest]) -> Result<ProgressReport, CdnError> {
+        self.note("progress", self.client.progress(property, requests).await)
     }
 
     async fn usage(&self, property: &PropertyAddress, window: UsageWindow) -> Result<UsageReport, CdnError> {

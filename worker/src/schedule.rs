@@ -31,7 +31,7 @@ struct Entry {
     job: Job,
 }
 
-const TIMETABLE: [Entry; 9] = [
+const TIMETABLE: [Entry; 10] = [
     Entry {
         name: "sync-catalogue",
         every: 30 * MINUTE,
@@ -77,6 +77,8 @@ const TIMETABLE: [Entry; 9] = [
         at_start: true,
         job: |context| look_at_accounts(context).boxed(),
     },
+    // What is left of today's quotas, for those who look at the capabilities.
+    Entry { name: "quotas", every: 5 * MINUTE, offset: 0, at_start: true, job: |context| read_quotas(context).boxed() },
     // A little past the hour, so that the first look at a day that has ended finds its last files.
     Entry {
         name: "logs",
@@ -142,6 +144,21 @@ fn said_of_runs(context: &Context, outcomes: Vec<Result<UsageRun, DbError>>) -> 
                 said.push(format!("{}: {error}", account.name));
             }
         }
+    }
+    let said = said.join("; ");
+    if failed { Err(said) } else { Ok(said) }
+}
+
+/// Of the accounts whose vendors count.
+async fn read_quotas(context: Arc<Context>) -> Result<String, String> {
+    let counted = context.accounts.iter().filter(|account| account.client.capabilities().urls_per_request.is_none());
+    let readings = counted.map(|account| async move { (&account.name, account.client.quotas().await) });
+    let (mut said, mut failed) = (Vec::new(), false);
+    for (name, outcome) in join_all(readings).await {
+        failed |= outcome.is_err();
+        said.push(
+            outcome.map_or_else(|error| format!("{name}: {error}"), |quotas| format!("{name}: {}", quotas.len())),
+        );
     }
     let said = said.join("; ");
     if failed { Err(said) } else { Ok(said) }

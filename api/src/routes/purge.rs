@@ -14,13 +14,13 @@ use crate::state::SharedState;
 use bytes::Bytes;
 use chrono_tz::Tz;
 use futures::future::try_join_all;
-use overseas_shared::cdn::PreloadSupport;
+use overseas_shared::cdn::Action;
 use overseas_shared::db::DbError;
 use overseas_shared::db::audit::NewEntry;
 use overseas_shared::db::mapping::PurgePlace;
 use overseas_shared::db::task::{NewTask, TaskFilter, TaskOrder, TaskView};
 use overseas_shared::domain::name::shorten;
-use overseas_shared::domain::{DomainName, Kind, PurgeTarget, PurgeUrl, State as TaskState};
+use overseas_shared::domain::{DomainName, Kind, PurgeUrl, State as TaskState};
 use overseas_shared::queue::WakeKind;
 use poem::Request;
 use poem::http::StatusCode;
@@ -379,12 +379,11 @@ fn unable(state: &SharedState, kind: Kind, url: &PurgeUrl, place: &PurgePlace) -
     if place.property_id.is_none() {
         return Some(format!("{host}: the CDN {cdn} does not list it (yet); its state is Pending in user_domains"));
     }
-    let what = match (kind, url.target()) {
-        (Kind::Preload, _) if can.preload == PreloadSupport::None => "preload",
-        (Kind::Refresh, PurgeTarget::Wildcard) if !can.wildcards => "refresh wildcards",
-        (Kind::Refresh, PurgeTarget::Directory) if !can.directories => "refresh directories",
-        _ => return None,
+    let action = match kind {
+        Kind::Refresh => Action::Refresh,
+        Kind::Preload => Action::Preload,
     };
+    let what = can.cannot(action, url)?;
     Some(format!("{}: the CDN {cdn} cannot {what}", url.as_str()))
 }
 

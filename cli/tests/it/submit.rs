@@ -160,7 +160,7 @@ on_both! {
         assert_eq!(task::claim(&world.db, &claim("old", now)).await.unwrap().len(), 1);
         assert_eq!(task::claim(&world.db, &claim("new", now + 9_999)).await.unwrap().len(), 0);
         assert_eq!(task::claim(&world.db, &claim("new", now + 10_001)).await.unwrap().len(), 1);
-        task::postpone(&world.db, &ids, "old", "the old owner was here", now).await.unwrap();
+        task::postpone(&world.db, &ids, "old", "the old owner was here", now, task::Traces::None).await.unwrap();
         let end = overseas_shared::domain::State::Failed;
         task::end(&world.db, &ids, "old", end, "the old owner was here", now).await.unwrap();
         let task = world.task("refresh", &ids[0]).await;

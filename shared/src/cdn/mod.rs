@@ -5,76 +5,26 @@
 //! would need and never touches the database: what must be remembered is handed back to the caller.
 //! Called by the worker's jobs, `overseas doctor` and the `sync-*` commands; never by a handler.
 
-use crate::domain::PurgeUrl;
 use crate::domain::usage::{UsageReport, UsageWindow};
+use crate::domain::{PurgeUrl, UrlFailure};
 use async_trait::async_trait;
 use chrono::NaiveDate;
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 use tokio::io::AsyncRead;
 
+mod capability;
 pub mod delivery;
+mod error;
 pub mod gate;
 pub mod http;
 pub mod level3;
 pub mod registry;
 pub mod setting;
 
+pub use capability::{Capabilities, LogSupport, PreloadSupport, Quota, QuotaKind, UsageSupport, directory};
+pub use error::CdnError;
 pub use gate::{CallGate, LocalGate, Permit};
-
-/// What a vendor can do, and within which limits.
-#[derive(Debug, Clone)]
-pub struct Capabilities {
-    /// How the vendor is called in the configuration (`vendor = "level3"`).
-    pub vendor: &'static str,
-    /// Most URLs of one [`Cdn::submit`].
-    pub urls_per_request: usize,
-    /// Whether a refresh may hold `*`.
-    pub wildcards: bool,
-    /// Whether a refresh may end in `/`.
-    pub directories: bool,
-    /// How preloading is done.
-    pub preload: PreloadSupport,
-    /// How usage is read; `None` for a vendor that does not tell it.
-    pub usage: Option<UsageSupport>,
-    /// How access logs are had.
-    pub logs: LogSupport,
-}
-
-/// How access logs are had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogSupport {
-    /// There are none.
-    None,
-    /// The vendor delivers files to where the account's setting `logs` says, if it says so.
-    Delivery,
-    /// The vendor has a call for them.
-    Native,
-}
-
-/// What a collector needs to know of how a vendor tells usage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UsageSupport {
-    /// Seconds by which data may be late: what is younger may be missing still.
-    pub delay_seconds: i64,
-    /// Seconds for which data may still be corrected, counted from the time they are about.
-    pub corrections_seconds: i64,
-    /// Most seconds that one [`Cdn::usage`] may ask for.
-    pub longest_window_seconds: i64,
-    /// Whether the vendor tells cities, or totals only.
-    pub cities: bool,
-}
-
-/// How a vendor preloads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PreloadSupport {
-    /// Not at all: the API refuses the request.
-    None,
-    /// The vendor has a call for it and reports its progress.
-    Native,
-    /// The vendor only invalidates; afterwards the worker requests each URL through the CDN itself.
-    InvalidateThenFetch,
-}
 
 /// A property as the vendor addresses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +81,28 @@ pub trait DeliveredLogs: Send + Sync {
 pub struct Accepted {
     /// The vendor's id of the request, by which its progress is found.
     pub vendor_id: String,
+    /// The URLs that it did not take, while it took the others.
+    pub refused: Vec<UrlFailure>,
+}
+
+/// A request whose progress is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenRequest {
+    /// The id that [`Accepted`] gave.
+    pub vendor_id: String,
+    /// What was asked for.
+    pub action: Action,
+}
+
+/// A request that the vendor has, found by its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundRequest {
+    /// The vendor's id.
+    pub vendor_id: String,
+    /// When the vendor accepted it, by our clock; Unix seconds.
+    pub accepted_at: i64,
+    /// The URLs in it, as they were submitted.
+    pub urls: BTreeSet<String>,
 }
 
 /// Where one request stands, as the vendor tells.
@@ -140,8 +112,10 @@ pub struct Progress {
     pub vendor_id: String,
     /// 0 to 100.
     pub percent: u8,
-    /// Why the vendor failed it; `None` while it runs and when it is done.
+    /// Why the vendor failed all of it; `None` while it runs and when it is done.
     pub failure: Option<String>,
+    /// The URLs that failed, while others went well; told when all have ended.
+    pub failed_urls: Vec<UrlFailure>,
 }
 
 /// The answer to a question about progress.
@@ -216,12 +190,35 @@ pub trait Cdn: Send + Sync {
     /// The services that stand directly in a group, with their properties.
     async fn services(&self, group: &CatalogueGroup) -> Result<Vec<CatalogueService>, CdnError>;
 
-    /// Hands at most [`Capabilities::urls_per_request`] URLs of one property to the vendor.
+    /// What the vendor takes today of everything that it counts, for people. A vendor that counts nothing has none.
+    async fn quotas(&self) -> Result<Vec<Quota>, CdnError> {
+        Ok(Vec::new())
+    }
+
+    /// Most URLs of one [`Cdn::submit`], at least 1. May make a call, whose answer is remembered for a while.
+    async fn batch_size(&self, _property: &PropertyAddress, _kind: QuotaKind) -> Result<usize, CdnError> {
+        Ok(self.capabilities().urls_per_request.unwrap_or(1))
+    }
+
+    /// Hands at most [`Cdn::batch_size`] URLs of one property to the vendor, all of one kind
+    /// ([`Capabilities::kind`]).
     async fn submit(&self, property: &PropertyAddress, action: Action, urls: &[PurgeUrl])
     -> Result<Accepted, CdnError>;
 
-    /// Where the requests with these ids stand. One call to the vendor, however many ids.
-    async fn progress(&self, property: &PropertyAddress, vendor_ids: &[String]) -> Result<ProgressReport, CdnError>;
+    /// The requests of this kind for a property that the vendor accepted at `since` (UTC milliseconds) or later, so that
+    /// one whose answer was lost is not made again. Called only for [`Capabilities::finds_submitted`].
+    async fn find_submitted(
+        &self,
+        _property: &PropertyAddress,
+        _kind: QuotaKind,
+        _since: i64,
+    ) -> Result<Vec<FoundRequest>, CdnError> {
+        Ok(Vec::new())
+    }
+
+    /// Where these requests stand, with as few calls as the vendor allows. An error is one for all of them, so that a
+    /// request that is missing in the answer is one that the vendor does not list.
+    async fn progress(&self, property: &PropertyAddress, requests: &[OpenRequest]) -> Result<ProgressReport, CdnError>;
 
     /// What a property has delivered in a window of at most [`UsageSupport::longest_window_seconds`]: bytes and
     /// requests in slots of five minutes, totals and by city. One call to the vendor. A vendor that has no data for
@@ -236,70 +233,4 @@ pub trait Cdn: Send + Sync {
         date: NaiveDate,
         staging: &Path,
     ) -> Result<Box<dyn DeliveredLogs>, CdnError>;
-}
-
-/// How a call to a vendor failed, by what the caller can do about it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CdnError {
-    /// The vendor refuses the key, the signature or the scope: only an operator can mend it.
-    /// No call is made for `retry_after`, so as not to hammer.
-    #[error("the vendor refuses the credentials: {message}")]
-    Credentials {
-        /// What the vendor said, without secrets.
-        message: String,
-        /// When the next call is worth making.
-        retry_after: Duration,
-    },
-    /// The vendor's call rate is exceeded; the whole account waits.
-    #[error("the vendor's call rate is exceeded; next call in {} s", retry_after.as_secs())]
-    RateLimited {
-        /// When the next call is worth making.
-        retry_after: Duration,
-    },
-    /// The vendor refuses these very URLs or this property, and will refuse them again.
-    #[error("the vendor refuses the request: {0}")]
-    Rejected(String),
-    /// The property is not known to the vendor.
-    #[error("the vendor does not know the property: {0}")]
-    UnknownProperty(String),
-    /// The account cannot do this.
-    #[error("the vendor cannot do this: {0}")]
-    Unsupported(String),
-    /// A failure that may pass: 5xx, a cut connection, a time-out. The vendor may have acted all the same.
-    #[error("the vendor did not answer properly: {0}")]
-    Transient(String),
-    /// An answer that cannot be read, or is larger than any true one.
-    #[error("the vendor's answer cannot be read: {0}")]
-    Unreadable(String),
-}
-
-impl CdnError {
-    /// How long the whole account should be left alone, if at all.
-    #[must_use]
-    pub fn account_pause(&self) -> Option<Duration> {
-        match self {
-            Self::Credentials { retry_after, .. } | Self::RateLimited { retry_after } => Some(*retry_after),
-            _ => None,
-        }
-    }
-
-    /// Whether trying the same again is pointless.
-    #[must_use]
-    pub fn is_final(&self) -> bool {
-        matches!(self, Self::Rejected(_) | Self::UnknownProperty(_) | Self::Unsupported(_))
-    }
-
-    /// The class as a metric's label.
-    #[must_use]
-    pub fn class(&self) -> &'static str {
-        match self {
-            Self::Credentials { .. } => "credentials",
-            Self::RateLimited { .. } => "rate_limited",
-            Self::Rejected(_) => "rejected",
-            Self::UnknownProperty(_) => "unknown_property",
-            Self::Unsupported(_) => "unsupported",
-            Self::Transient(_) => "transient",
-            Self::Unreadable(_) => "unreadable",
-        }
-    }
 }

@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn what_a_vendor_can_do_is_known_without_credentials() {
         let level3 = capabilities("level3").unwrap();
-        assert_eq!((level3.vendor, level3.urls_per_request), ("level3", 50));
+        assert_eq!((level3.vendor, level3.urls_per_request), ("level3", Some(50)));
         assert_eq!(level3.preload, PreloadSupport::InvalidateThenFetch);
         assert!(capabilities("foo").is_none());
         assert_eq!(vendors(), ["level3"]);

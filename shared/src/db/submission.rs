@@ -5,6 +5,7 @@
 //! with open requests has a row in `property_poll` that says when to ask the vendor again.
 //! Called by the worker's submit and poll jobs.
 
+mod failures;
 mod polls;
 
 pub use polls::{claim_poll, due_polls, finish_poll, next_poll, plan_forgotten_polls};
@@ -26,6 +27,8 @@ pub struct Share {
     pub first_url: u32,
     /// How many of its URLs.
     pub url_count: u32,
+    /// What the task says of those that the vendor refused while it took others.
+    pub failure: Option<String>,
 }
 
 /// A request that the vendor accepted.
@@ -62,13 +65,13 @@ pub async fn record(db: &Database, owner: &str, new: &NewSubmission<'_>) -> Resu
         let id = insert_submission(&tx, new).await?;
         for chunk in ours.chunks(200) {
             let sql = format!(
-                "INSERT INTO task_submission (task_id, submission_id, first_url, url_count) VALUES {}",
-                row_marks(chunk.len(), 4)
+                "INSERT INTO task_submission (task_id, submission_id, first_url, url_count, message) VALUES {}",
+                row_marks(chunk.len(), 5)
             );
             let values = chunk.iter().flat_map(|share| {
-                let numbers =
+                let [first, count] =
                     [share.first_url, share.url_count].map(|n| Value::from(i32::try_from(n).unwrap_or(i32::MAX)));
-                [share.task_id.as_str().into(), id.into()].into_iter().chain(numbers)
+                [share.task_id.as_str().into(), id.into(), first, count, share.failure.as_deref().map(cut).into()]
             });
             execute(&tx, sql, values.collect()).await?;
         }
@@ -132,11 +135,13 @@ async fn move_on(db: &Database, tx: &DatabaseTransaction, vendor_id: &str, share
              vendor_ids = CASE WHEN vendor_ids = '' THEN ? ELSE {appended} END, \
              step = CASE WHEN submitted_count + ? >= url_count THEN 'watch' ELSE step END, \
              lease_owner = CASE WHEN submitted_count + ? >= url_count THEN NULL ELSE lease_owner END, \
+             tried_at = CASE WHEN submitted_count + ? >= url_count THEN NULL ELSE tried_at END, \
              submitted_count = submitted_count + ? WHERE id IN ({})",
             marks(ids.len())
         );
         let size = Value::from(i32::try_from(size).unwrap_or(i32::MAX));
-        let mut values = vec![vendor_id.into(), format!("|{vendor_id}").into(), size.clone(), size.clone(), size];
+        let mut values =
+            vec![vendor_id.into(), format!("|{vendor_id}").into(), size.clone(), size.clone(), size.clone(), size];
         values.extend(ids.into_iter().map(Value::from));
         execute(tx, sql, values).await?;
     }
@@ -173,6 +178,8 @@ pub struct OpenSubmission {
     pub id: i64,
     /// The vendor's id.
     pub vendor_id: String,
+    /// What the tasks that it serves asked for.
+    pub kind: Kind,
     /// What is known of it.
     pub watched: Watched,
 }
@@ -189,9 +196,11 @@ pub async fn open(db: &Database, property_id: i64, after: i64, most: u64) -> Res
         percent: i32,
         submitted_at: i64,
         seen_at: Option<i64>,
+        preloads: i64,
     }
-    let sql = "SELECT id, vendor_id, percent, submitted_at, seen_at FROM submission \
-               WHERE property_id = ? AND state = 'running' AND id > ? ORDER BY id LIMIT ?";
+    let sql = "SELECT id, vendor_id, percent, submitted_at, seen_at, CAST(EXISTS (SELECT 1 FROM task_submission l \
+               JOIN task t ON t.id = l.task_id WHERE l.submission_id = submission.id AND t.kind = 'preload') AS SIGNED) AS preloads \
+               FROM submission WHERE property_id = ? AND state = 'running' AND id > ? ORDER BY id LIMIT ?";
     let found: Vec<Found> =
         rows(&db.connection, sql.to_owned(), vec![property_id.into(), after.into(), most.into()]).await?;
     Ok(found
@@ -199,6 +208,7 @@ pub async fn open(db: &Database, property_id: i64, after: i64, most: u64) -> Res
         .map(|row| OpenSubmission {
             id: row.id,
             vendor_id: row.vendor_id,
+            kind: if row.preloads > 0 { Kind::Preload } else { Kind::Refresh },
             watched: Watched {
                 submitted_at: row.submitted_at,
                 seen: row.seen_at.is_some(),
@@ -246,6 +256,7 @@ pub async fn apply(
             let tx = db.begin().await?;
             row::<Locked>(&tx, lock.clone(), vec![property_id.into()]).await?;
             write_verdicts(&tx, chunk, now).await?;
+            failures::write(&tx, chunk).await?;
             let ids: Vec<i64> = chunk.iter().map(|(id, _)| *id).collect();
             let part = move_tasks(db, &tx, &ids, fetches, now).await?;
             tx.commit().await?;
@@ -268,7 +279,7 @@ async fn write_verdicts(tx: &DatabaseTransaction, verdicts: &[(i64, Verdict)], n
     for (id, verdict) in verdicts {
         let key = match verdict {
             Verdict::Open { percent, seen } => (State::Running.as_str(), *percent, *seen, None),
-            Verdict::Done => (State::Done.as_str(), 100, true, None),
+            Verdict::Done | Verdict::DoneExcept(_) => (State::Done.as_str(), 100, true, None),
             Verdict::Failed(reason) => (State::Failed.as_str(), 0, true, Some(reason.as_str())),
             Verdict::Expired(reason) => (State::Expired.as_str(), 0, false, Some(reason.as_str())),
         };
@@ -300,6 +311,7 @@ struct Part {
     part_percent: i32,
     part_state: String,
     part_message: Option<String>,
+    own_failure: Option<String>,
 }
 
 /// How a task is to be changed.
@@ -321,7 +333,7 @@ async fn move_tasks(
 ) -> Result<Applied, DbError> {
     let sql = format!(
         "SELECT t.id AS task_id, t.kind, t.url_count, t.submitted_count, t.fetched_count, l.url_count AS part_urls, \
-         s.percent AS part_percent, s.state AS part_state, s.message AS part_message \
+         s.percent AS part_percent, s.state AS part_state, s.message AS part_message, l.message AS own_failure \
          FROM task t JOIN task_submission l ON l.task_id = t.id JOIN submission s ON s.id = l.submission_id \
          WHERE t.step IN ('watch', 'submit') AND t.id IN (SELECT task_id FROM task_submission WHERE submission_id IN ({})) \
          ORDER BY t.id{}",
@@ -386,15 +398,18 @@ fn next_move(parts: &[Part], fetches: bool) -> Move {
     if !all_handed || parts.iter().any(|part| part.part_state == State::Running.as_str()) {
         return running;
     }
+    let ended = |state: State, message: Option<String>| {
+        // What failed in part is not whole, however much of it went well.
+        let (state, step, percent) = (state.as_str(), Step::Ended.as_str(), percent.min(99));
+        Move { percent, state, step, message }
+    };
     for bad in [State::Failed, State::Expired] {
         if let Some(part) = parts.iter().find(|part| part.part_state == bad.as_str()) {
-            return Move {
-                state: bad.as_str(),
-                step: Step::Ended.as_str(),
-                message: part.part_message.clone(),
-                ..running
-            };
+            return ended(bad, part.part_message.clone());
         }
+    }
+    if let Some(part) = parts.iter().find(|part| part.own_failure.is_some()) {
+        return ended(State::Failed, part.own_failure.clone());
     }
     if fetched.is_some() {
         return Move { step: Step::Fetch.as_str(), ..running };

@@ -13,6 +13,7 @@ use crate::db::entity::task;
 use crate::db::{Database, DbError, audit, execute, idempotency, marks, retrying, row_marks, rows};
 use crate::domain::{Kind, Scope, State, Step};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Value};
+use std::collections::HashMap;
 
 /// Between two URLs in the stored list; no URL holds it.
 pub(super) const URL_SEPARATOR: &str = "|";
@@ -214,6 +215,9 @@ pub struct ClaimedTask {
     pub request_id: String,
     /// UTC milliseconds.
     pub created_at: i64,
+    /// Since when the vendor may have it without our knowing, from a try whose answer was lost or whose worker died;
+    /// UTC milliseconds.
+    pub tried_at: Option<i64>,
 }
 
 /// What to claim.
@@ -241,6 +245,7 @@ pub struct Claim<'a> {
 struct Due {
     id: String,
     url_count: i32,
+    tried_at: Option<i64>,
 }
 
 /// Takes the tasks that have been due longest. Workers that claim at the same time get different ones.
@@ -251,7 +256,7 @@ pub async fn claim(db: &Database, claim: &Claim<'_>) -> Result<Vec<ClaimedTask>,
     retrying(|| async {
         let tx = db.begin().await?;
         let sql = format!(
-            "SELECT id, url_count FROM task WHERE cdn_id = ? AND step = ? AND kind = ? AND due_at <= ? ORDER BY due_at, id LIMIT ?{}",
+            "SELECT id, url_count, tried_at FROM task WHERE cdn_id = ? AND step = ? AND kind = ? AND due_at <= ? ORDER BY due_at, id LIMIT ?{}",
             db.skip_locked()
         );
         let values = vec![
@@ -263,6 +268,8 @@ pub async fn claim(db: &Database, claim: &Claim<'_>) -> Result<Vec<ClaimedTask>,
         ];
         let due: Vec<Due> = rows(&tx, sql, values).await?;
         let mut urls = 0;
+        let tried: HashMap<String, i64> =
+            due.iter().filter_map(|row| row.tried_at.map(|at| (row.id.clone(), at))).collect();
         let ids: Vec<String> = due
             .into_iter()
             .enumerate()
@@ -276,22 +283,27 @@ pub async fn claim(db: &Database, claim: &Claim<'_>) -> Result<Vec<ClaimedTask>,
             tx.commit().await?;
             return Ok(Vec::new());
         }
-        let sql = format!("UPDATE task SET lease_owner = ?, due_at = ? WHERE id IN ({})", marks(ids.len()));
-        let mut values: Vec<Value> = vec![claim.owner.into(), claim.lease_until.into()];
+        let sql = format!(
+            "UPDATE task SET lease_owner = ?, due_at = ?, tried_at = COALESCE(tried_at, ?) WHERE id IN ({})",
+            marks(ids.len())
+        );
+        let mut values: Vec<Value> = vec![claim.owner.into(), claim.lease_until.into(), claim.now.into()];
         values.extend(ids.iter().map(Value::from));
         execute(&tx, sql, values).await?;
         let found = task::Entity::find().filter(task::Column::Id.is_in(&ids)).all(&tx).await?;
         tx.commit().await?;
-        let mut tasks: Vec<ClaimedTask> = found.into_iter().map(to_claimed).collect();
+        let mut tasks: Vec<ClaimedTask> = found.into_iter().map(|row| to_claimed(row, &tried)).collect();
         tasks.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(tasks)
     })
     .await
 }
 
-fn to_claimed(row: task::Model) -> ClaimedTask {
+/// `tried` holds what stood in the rows before the claim.
+fn to_claimed(row: task::Model, tried: &HashMap<String, i64>) -> ClaimedTask {
     let unsigned = |value: i32| u32::try_from(value).unwrap_or(0);
     ClaimedTask {
+        tried_at: tried.get(&row.id).copied(),
         id: row.id,
         property_id: row.property_id,
         urls: row.urls.split(URL_SEPARATOR).map(str::to_owned).collect(),
@@ -339,14 +351,33 @@ pub async fn renew(db: &Database, ids: &[String], owner: &str, lease_until: i64)
     Ok(())
 }
 
+/// What a try leaves behind: whether the vendor may have the request all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Traces {
+    /// It was not asked, or refused: the next try is a first one.
+    None,
+    /// Its answer was lost: the next try looks for the request first.
+    Perhaps,
+}
+
+impl Traces {
+    const fn sql(self) -> &'static str {
+        match self {
+            Self::None => ", tried_at = NULL",
+            Self::Perhaps => "",
+        }
+    }
+}
+
 /// Gives tasks back, to be tried again at `due_at`.
 ///
 /// # Errors
 /// [`DbError`] when the change fails; then the lease runs out by itself.
-pub async fn release(db: &Database, ids: &[String], owner: &str, due_at: i64) -> Result<(), DbError> {
+pub async fn release(db: &Database, ids: &[String], owner: &str, due_at: i64, traces: Traces) -> Result<(), DbError> {
     for chunk in ids.chunks(500) {
         let sql = format!(
-            "UPDATE task SET due_at = ?, lease_owner = NULL WHERE id IN ({}) AND lease_owner = ?",
+            "UPDATE task SET due_at = ?, lease_owner = NULL{} WHERE id IN ({}) AND lease_owner = ?",
+            traces.sql(),
             marks(chunk.len())
         );
         let values = with_ids(vec![due_at.into()], chunk, owner);
@@ -359,10 +390,18 @@ pub async fn release(db: &Database, ids: &[String], owner: &str, due_at: i64) ->
 ///
 /// # Errors
 /// [`DbError`] when the change fails; then the lease runs out by itself.
-pub async fn postpone(db: &Database, ids: &[String], owner: &str, message: &str, due_at: i64) -> Result<(), DbError> {
+pub async fn postpone(
+    db: &Database,
+    ids: &[String],
+    owner: &str,
+    message: &str,
+    due_at: i64,
+    traces: Traces,
+) -> Result<(), DbError> {
     for chunk in ids.chunks(500) {
         let sql = format!(
-            "UPDATE task SET due_at = ?, lease_owner = NULL, attempts = attempts + 1, message = ? WHERE id IN ({}) AND lease_owner = ?",
+            "UPDATE task SET due_at = ?, lease_owner = NULL, attempts = attempts + 1, message = ?{} WHERE id IN ({}) AND lease_owner = ?",
+            traces.sql(),
             marks(chunk.len())
         );
         let values = with_ids(vec![due_at.into(), cut(message).into()], chunk, owner);

@@ -23,6 +23,8 @@ pub struct Seen {
     pub credits: Option<(i64, i64)>,
     /// Until when the account is left alone.
     pub paused_until: Option<i64>,
+    /// What the vendor takes a day, as JSON, and when it was read.
+    pub quotas: Option<(String, i64)>,
 }
 
 /// Writes what was seen, unless something newer is there.
@@ -40,12 +42,15 @@ pub async fn note(db: &Database, cdn_id: i64, seen: &Seen) -> Result<(), DbError
          synced_at = CASE WHEN ? > COALESCE(synced_at, 0) THEN ? ELSE synced_at END, \
          credits = CASE WHEN ? > COALESCE(credits_at, 0) THEN ? ELSE credits END, \
          credits_at = CASE WHEN ? > COALESCE(credits_at, 0) THEN ? ELSE credits_at END, \
-         paused_until = CASE WHEN ? > COALESCE(paused_until, 0) THEN ? ELSE paused_until END \
+         paused_until = CASE WHEN ? > COALESCE(paused_until, 0) THEN ? ELSE paused_until END, \
+         quotas = CASE WHEN ? > COALESCE(quotas_at, 0) THEN ? ELSE quotas END, \
+         quotas_at = CASE WHEN ? > COALESCE(quotas_at, 0) THEN ? ELSE quotas_at END \
          WHERE cdn_id = ?"
         .to_owned();
     let newer = |at: Option<i64>| Value::from(at.unwrap_or(0));
     let failure = seen.failure.as_deref().map(super::task::cut);
     let (credits, credits_at) = seen.credits.unzip();
+    let (quotas, quotas_at) = seen.quotas.clone().unzip();
     let values: Vec<Value> = vec![
         newer(seen.failed_at),
         seen.failed_operation.clone().into(),
@@ -63,6 +68,10 @@ pub async fn note(db: &Database, cdn_id: i64, seen: &Seen) -> Result<(), DbError
         credits_at.into(),
         newer(seen.paused_until),
         seen.paused_until.into(),
+        newer(quotas_at),
+        quotas.into(),
+        newer(quotas_at),
+        quotas_at.into(),
         cdn_id.into(),
     ];
     retrying(|| async {
@@ -94,6 +103,10 @@ pub struct VendorState {
     pub credits: Option<i64>,
     /// Until when the account is left alone; may be over.
     pub paused_until: Option<i64>,
+    /// What the vendor takes a day, as JSON.
+    pub quotas: Option<String>,
+    /// When that was read.
+    pub quotas_at: Option<i64>,
     /// Tasks that wait to be handed over.
     pub queued: i64,
     /// Tasks that the vendor has.
@@ -111,7 +124,7 @@ pub async fn list(db: &Database) -> Result<Vec<VendorState>, DbError> {
         )
     };
     let sql = format!(
-        "SELECT c.name AS cdn, v.succeeded_at, v.failed_at, v.failed_operation, v.failure, v.synced_at, v.credits, v.paused_until, \
+        "SELECT c.name AS cdn, v.succeeded_at, v.failed_at, v.failed_operation, v.failure, v.synced_at, v.credits, v.paused_until, v.quotas, v.quotas_at, \
          {} AS queued, {} AS running FROM cdn c LEFT JOIN vendor_state v ON v.cdn_id = c.id ORDER BY c.name",
         open("queued"),
         open("running")

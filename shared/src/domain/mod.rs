@@ -7,6 +7,7 @@
 pub mod address;
 pub mod catalogue;
 pub mod city;
+mod failure;
 pub mod log;
 pub mod name;
 pub mod purge_url;
@@ -15,6 +16,7 @@ pub mod usage;
 pub mod user;
 pub mod webhook;
 
+pub use failure::{UrlFailure, failures_among};
 pub use name::{DomainName, EmailAddress, NameError};
 pub use purge_url::{PurgeTarget, PurgeUrl, UrlError};
 pub use task::{Kind, State, Step};

@@ -4,6 +4,7 @@
 //! its percentage never falls. It ends even if the vendor forgets it: [`settle`] decides from what was
 //! seen and how long ago it was handed over. All of it is pure; times are UTC milliseconds.
 
+use crate::domain::UrlFailure;
 use std::fmt;
 use std::str::FromStr;
 
@@ -114,6 +115,8 @@ pub enum Sighting {
         percent: u8,
         /// Why the vendor failed it.
         failure: Option<String>,
+        /// The URLs that failed alone.
+        failed_urls: Vec<UrlFailure>,
     },
     /// It is not in the list.
     Missing,
@@ -133,6 +136,8 @@ pub enum Verdict {
     },
     /// Finished.
     Done,
+    /// Finished but for these URLs.
+    DoneExcept(Vec<UrlFailure>),
     /// The vendor failed it, for this reason.
     Failed(String),
     /// Given up, for this reason.
@@ -145,6 +150,9 @@ pub fn settle(watched: &Watched, sighting: &Sighting, now: i64) -> Verdict {
     let age = now.saturating_sub(watched.submitted_at);
     match sighting {
         Sighting::Listed { failure: Some(reason), .. } => Verdict::Failed(reason.clone()),
+        Sighting::Listed { percent, failed_urls, .. } if *percent >= 100 && !failed_urls.is_empty() => {
+            Verdict::DoneExcept(failed_urls.clone())
+        }
         Sighting::Listed { percent, .. } if *percent >= 100 => Verdict::Done,
         Sighting::Listed { percent, .. } if age >= GIVE_UP_LIMIT => Verdict::Expired(format!(
             "the CDN still reports {percent} % three days after it accepted the request"
@@ -226,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_request_that_the_vendor_never_finishes_expires() {
-        let listed = Sighting::Listed { percent: 99, failure: None };
+        let listed = Sighting::Listed { percent: 99, failure: None, failed_urls: Vec::new() };
         assert!(matches!(settle(&watched(true, 99), &listed, GIVE_UP_LIMIT), Verdict::Expired(_)));
     }
 
@@ -241,7 +249,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_percentage_never_falls(seen: bool, old in 0u8..=100, new in 0u8..=100, missing: bool, now in 0i64..100 * HOUR) {
-            let sighting = if missing { Sighting::Missing } else { Sighting::Listed { percent: new, failure: None } };
+            let sighting = if missing { Sighting::Missing } else { Sighting::Listed { percent: new, failure: None, failed_urls: Vec::new() } };
             if let Verdict::Open { percent, seen: seen_now } = settle(&watched(seen, old), &sighting, now) {
                 prop_assert!(percent >= old);
                 prop_assert!(seen_now >= seen);
@@ -250,7 +258,7 @@ mod tests {
 
         #[test]
         fn every_request_ends(seen: bool, old in 0u8..100, new in 0u8..=100, missing: bool) {
-            let sighting = if missing { Sighting::Missing } else { Sighting::Listed { percent: new, failure: None } };
+            let sighting = if missing { Sighting::Missing } else { Sighting::Listed { percent: new, failure: None, failed_urls: Vec::new() } };
             let verdict = settle(&watched(seen, old), &sighting, GIVE_UP_LIMIT);
             let open = matches!(verdict, Verdict::Open { .. });
             prop_assert!(!open);

@@ -13,7 +13,7 @@ use crate::jobs::submit::Renewal;
 use crate::reconcile::{Next, Reconciler};
 use async_trait::async_trait;
 use futures::StreamExt;
-use overseas_shared::db::task::{Claim, ClaimedTask, FetchProgress};
+use overseas_shared::db::task::{Claim, ClaimedTask, FetchProgress, Traces};
 use overseas_shared::db::{DbError, task};
 use overseas_shared::domain::task::{back_off, percent};
 use overseas_shared::domain::{Kind, State, Step};
@@ -62,7 +62,7 @@ impl Fetch {
         let mut failures = task.fetch_failures.clone();
         while done < total {
             if stop.is_cancelled() {
-                return task::release(&self.context.db, ids, owner, self.context.clock.now()).await;
+                return task::release(&self.context.db, ids, owner, self.context.clock.now(), Traces::None).await;
             }
             let stretch = &task.urls[done..total.min(done + STRETCH)];
             let requests: Vec<_> = stretch.iter().map(|url| edge.fetch(url)).collect();
@@ -75,7 +75,7 @@ impl Fetch {
             if let Some(reason) = unreachable.filter(|_| task.attempts + 1 < TRIES) {
                 let due_at = self.context.clock.now() + back_off(task.attempts + 1, rand::random());
                 let message = format!("waiting: the CDN's edge does not answer: {reason}");
-                return task::postpone(&self.context.db, ids, owner, &message, due_at).await;
+                return task::postpone(&self.context.db, ids, owner, &message, due_at, Traces::None).await;
             }
             for (url, outcome) in stretch.iter().zip(outcomes) {
                 if let Err(failure) = outcome {

@@ -9,9 +9,10 @@ use crate::context::Context;
 use crate::reconcile::{Next, Reconciler};
 use async_trait::async_trait;
 use futures::StreamExt;
-use overseas_shared::cdn::{CdnError, PreloadSupport, Progress, ProgressReport, PropertyAddress};
+use overseas_shared::cdn::{Action, CdnError, OpenRequest, PreloadSupport, Progress, ProgressReport, PropertyAddress};
 use overseas_shared::db::submission::OpenSubmission;
 use overseas_shared::db::{DbError, catalogue, submission};
+use overseas_shared::domain::Kind;
 use overseas_shared::domain::task::{GIVE_UP_LIMIT, Sighting, Verdict, settle};
 use overseas_shared::queue::WakeKind;
 use std::collections::HashMap;
@@ -116,9 +117,12 @@ pub async fn ask(
         return Ok(None);
     };
     let address = PropertyAddress { vendor_ref: property.vendor_ref, name: property.name };
-    let ids: Vec<String> = open.iter().map(|request| request.vendor_id.clone()).collect();
+    let action = |kind| if kind == Kind::Preload { Action::Preload } else { Action::Refresh };
+    let asked =
+        |request: &OpenSubmission| OpenRequest { vendor_id: request.vendor_id.clone(), action: action(request.kind) };
+    let requests: Vec<OpenRequest> = open.iter().map(asked).collect();
     let now = context.clock.now();
-    let (verdicts, pause) = match account.client.progress(&address, &ids).await {
+    let (verdicts, pause) = match account.client.progress(&address, &requests).await {
         Ok(report) => (judge(&open, &report, now), None),
         // A property that the vendor does not know has no requests either: the rules for missing ones apply.
         Err(CdnError::UnknownProperty(_)) => (judge(&open, &ProgressReport::default(), now), None),
@@ -169,7 +173,11 @@ fn judge(open: &[OpenSubmission], report: &ProgressReport, now: i64) -> Vec<(i64
     };
     let newest_finished = open.iter().filter(finished).map(|request| request.id).max();
     let sighting = |request: &OpenSubmission| match listed.get(request.vendor_id.as_str()) {
-        Some(entry) => Sighting::Listed { percent: entry.percent, failure: entry.failure.clone() },
+        Some(entry) => Sighting::Listed {
+            percent: entry.percent,
+            failure: entry.failure.clone(),
+            failed_urls: entry.failed_urls.clone(),
+        },
         None if report.is_full && newest_finished > Some(request.id) => Sighting::Overtaken,
         None => Sighting::Missing,
     };

@@ -6,7 +6,7 @@
 //! Level 3 Media Portal API help. Called by `mod.rs`.
 
 use super::document::{Visitor, fill};
-use crate::cdn::{Action, CdnError, Progress, ProgressReport};
+use crate::cdn::{Action, CdnError, OpenRequest, Progress, ProgressReport};
 use crate::domain::{PurgeTarget, PurgeUrl};
 use quick_xml::escape::partial_escape;
 use std::collections::{BTreeMap, HashSet};
@@ -169,8 +169,9 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    pub(super) fn new(ids: &[String]) -> Self {
-        let (elements, wanted) = (Invalidations::default(), ids.iter().cloned().collect());
+    pub(super) fn new(requests: &[OpenRequest]) -> Self {
+        let wanted = requests.iter().map(|request| request.vendor_id.clone()).collect();
+        let elements = Invalidations::default();
         Self { elements, wanted, found: BTreeMap::new(), ids: HashSet::new() }
     }
 
@@ -183,8 +184,11 @@ impl Listed {
         if !self.elements.recognised && self.elements.count == 0 {
             return Err(CdnError::Unreadable("it is not about invalidations".to_owned()));
         }
-        let listed =
-            self.found.into_iter().map(|(vendor_id, percent)| Progress { vendor_id, percent, failure: None }).collect();
+        let listed = self
+            .found
+            .into_iter()
+            .map(|(vendor_id, percent)| Progress { vendor_id, percent, failure: None, failed_urls: Vec::new() })
+            .collect();
         Ok(ProgressReport { listed, is_full: self.ids.len() >= LIST_LENGTH })
     }
 }
@@ -274,8 +278,8 @@ mod tests {
     }
 
     fn listed(text: &str, ids: &[&str]) -> Result<Vec<(String, u8)>, CdnError> {
-        let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-        let mut visitor = Listed::new(&ids);
+        let asked = |id: &&str| OpenRequest { vendor_id: (*id).to_owned(), action: Action::Refresh };
+        let mut visitor = Listed::new(&ids.iter().map(asked).collect::<Vec<_>>());
         read_text(text, &mut visitor)?;
         let report = visitor.finish()?;
         Ok(report.listed.into_iter().map(|progress| (progress.vendor_id, progress.percent)).collect())

@@ -28,7 +28,7 @@ use crate::cdn::delivery::Delivery;
 use crate::cdn::setting::{self, SettingError};
 use crate::cdn::{
     Accepted, AccountStatus, Action, CallGate, Capabilities, CatalogueGroup, CatalogueService, Cdn, CdnError,
-    DeliveredLogs, LogSupport, PreloadSupport, ProgressReport, PropertyAddress, UsageSupport, http,
+    DeliveredLogs, LogSupport, OpenRequest, PreloadSupport, ProgressReport, PropertyAddress, UsageSupport, http,
 };
 use crate::clock::Clock;
 use crate::config::CdnConfig;
@@ -59,12 +59,14 @@ const USAGE: UsageSupport = UsageSupport {
 pub fn capabilities() -> Capabilities {
     Capabilities {
         vendor: "level3",
-        urls_per_request: invalidation::PATHS_PER_REQUEST,
+        urls_per_request: Some(invalidation::PATHS_PER_REQUEST),
         wildcards: true,
         directories: true,
+        directories_apart: false,
         preload: PreloadSupport::InvalidateThenFetch,
         usage: Some(USAGE),
         logs: LogSupport::Delivery,
+        finds_submitted: false,
     }
 }
 
@@ -161,10 +163,10 @@ impl Cdn for Level3 {
             body: Some(invalidation::body(&paths)),
         };
         let vendor_id = self.account.call(call, invalidation::Submitted::default()).await?.visitor.finish()?;
-        Ok(Accepted { vendor_id })
+        Ok(Accepted { vendor_id, refused: Vec::new() })
     }
 
-    async fn progress(&self, property: &PropertyAddress, vendor_ids: &[String]) -> Result<ProgressReport, CdnError> {
+    async fn progress(&self, property: &PropertyAddress, requests: &[OpenRequest]) -> Result<ProgressReport, CdnError> {
         let call = Call {
             operation: "progress",
             endpoint: "/invalidations/v1.0",
@@ -172,7 +174,7 @@ impl Cdn for Level3 {
             query: None,
             body: None,
         };
-        self.account.call(call, invalidation::Listed::new(vendor_ids)).await?.visitor.finish()
+        self.account.call(call, invalidation::Listed::new(requests)).await?.visitor.finish()
     }
 
     async fn usage(&self, property: &PropertyAddress, window: UsageWindow) -> Result<UsageReport, CdnError> {

@@ -25,6 +25,7 @@ pub(in crate::db) struct Model {
     pub(in crate::db) request_id: String,
     pub(in crate::db) created_at: i64,
     pub(in crate::db) ended_at: Option<i64>,
+    pub(in crate::db) tried_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -3,8 +3,15 @@
 //! A round claims due tasks under a lease, groups them by property, makes one call for each group and
 //! records each acceptance at once, so a crash repeats at most the calls that were under way. A vendor
 //! that slows us down or refuses the credentials stops the round; a failing property only postpones
-//! its own tasks. Woken by refresh and preload messages and by the sweep.
+//! its own tasks. A request whose answer was lost is looked for before it is made again (`lost.rs`). Woken by refresh and preload messages and by the sweep.
 
+mod lost;
+mod renewal;
+mod round;
+
+pub(crate) use renewal::Renewal;
+
+use self::round::{Outcome, Round};
 use crate::account::Account;
 use crate::context::{Context, new_owner};
 use crate::jobs::plan::{Group, Pending, plan};
@@ -12,14 +19,14 @@ use crate::jobs::poll;
 use crate::reconcile::{Next, Reconciler};
 use async_trait::async_trait;
 use futures::StreamExt;
-use overseas_shared::cdn::{Action, CdnError, PropertyAddress};
-use overseas_shared::db::submission::NewSubmission;
-use overseas_shared::db::task::{Claim, ClaimedTask};
+use overseas_shared::cdn::{Action, CdnError, PropertyAddress, QuotaKind};
+use overseas_shared::db::submission::{NewSubmission, Share};
+use overseas_shared::db::task::{Claim, ClaimedTask, Traces};
 use overseas_shared::db::{DbError, catalogue, submission, task};
 use overseas_shared::domain::task::back_off;
-use overseas_shared::domain::{Kind, PurgeUrl, State, Step};
+use overseas_shared::domain::{Kind, PurgeUrl, State, Step, UrlFailure, failures_among};
 use overseas_shared::queue::WakeKind;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -30,13 +37,8 @@ use tracing::Instrument;
 const TASKS: u64 = 1000;
 /// Most URLs of one claim; with the longest URLs some 6 MB.
 const URLS: u32 = 3000;
-/// After so many calls for one property the vendor is asked about it, because it lists only the last hundred.
-const CALLS_BETWEEN_LOOKS: u32 = 40;
 /// The first look at a request comes this soon after it was accepted.
 const FIRST_LOOK: i64 = 1_500;
-
-/// Requests that the log lines of one call name.
-const MOST_NAMED: usize = 20;
 
 /// The job for one account and kind.
 pub struct Submit {
@@ -45,14 +47,6 @@ pub struct Submit {
     kind: Kind,
     /// Rounds in a row in which no call succeeded.
     fruitless: AtomicU32,
-}
-
-/// What became of the tasks of a group.
-enum Outcome {
-    Accepted,
-    /// They were not handed over because the round was stopped.
-    NotTried,
-    Failed(CdnError),
 }
 
 impl Submit {
@@ -97,7 +91,8 @@ impl Submit {
                     let partly = row.submitted_count > 0;
                     let handed_over =
                         if partly { submission::handed_over(&self.context.db, &row.id).await? } else { Vec::new() };
-                    pending.push(Pending { task_id: row.id.clone(), property_id: row.property_id, urls, handed_over });
+                    let (task_id, property_id, tried_at) = (row.id.clone(), row.property_id, row.tried_at);
+                    pending.push(Pending { task_id, property_id, urls, handed_over, tried_at });
                 }
                 Err(error) => {
                     let ids = std::slice::from_ref(&row.id);
@@ -116,43 +111,45 @@ impl Submit {
     }
 
     /// Makes the calls, as many at a time as the account allows.
-    async fn hand_over(&self, round: &Round<'_>, groups: Vec<Group>) -> Result<(), DbError> {
+    async fn hand_over(&self, round: &Round<'_>, pending: &[Pending], groups: Vec<Group>) -> Result<(), DbError> {
         let most = usize::try_from(self.account.config.max_concurrency).unwrap_or(1).max(1);
         let mut waiting = groups;
         while !waiting.is_empty() {
             let mut outcomes = futures::stream::iter(waiting.drain(..).map(|group| async move {
-                let outcome = self.call(round, &group).await;
+                let outcome = self.call(round, pending, &group).await;
                 (group, outcome)
             }))
             .buffer_unordered(most);
-            let mut refused_together = Vec::new();
+            let mut smaller = Vec::new();
             while let Some((group, outcome)) = outcomes.next().await {
                 match outcome? {
+                    // One bad URL spoils a request for all: each task gets one of its own, and only the bad one fails.
                     Outcome::Failed(error) if error.is_final() && group.shares.len() > 1 => {
-                        refused_together.push(group)
+                        smaller.extend(group.apart(pending));
+                    }
+                    Outcome::Failed(CdnError::BatchTooLarge(_)) if group.urls.len() > 1 => {
+                        smaller.extend(group.halves(pending));
                     }
                     outcome => round.note(&group, outcome),
                 }
             }
             drop(outcomes);
-            // One bad URL spoils a request for all: each task gets one of its own, and only the bad one fails.
-            waiting.extend(refused_together.iter().flat_map(|group| group.apart(round.pending)));
+            waiting.extend(smaller);
         }
         Ok(())
     }
 
     /// One call to the vendor, and its acceptance recorded.
-    async fn call(&self, round: &Round<'_>, group: &Group) -> Result<Outcome, DbError> {
+    async fn call(&self, round: &Round<'_>, pending: &[Pending], group: &Group) -> Result<Outcome, DbError> {
         if round.stop.is_cancelled() || round.is_paused() {
             return Ok(Outcome::NotTried);
+        }
+        if let Some(error) = round.exhausted(group.property_id, group.kind) {
+            return Ok(Outcome::Failed(error));
         }
         let Some(property) = round.properties.get(&group.property_id) else {
             let reason = "the property is gone from the catalogue".to_owned();
             return Ok(Outcome::Failed(CdnError::UnknownProperty(reason)));
-        };
-        let action = match self.kind {
-            Kind::Refresh => Action::Refresh,
-            Kind::Preload => Action::Preload,
         };
         // Whatever is said during the call, by whomever, carries the requests that it is made for.
         let span = tracing::info_span!(
@@ -161,7 +158,7 @@ impl Submit {
             property = property.name,
             request_ids = round.request_ids(group)
         );
-        let call = self.account.client.submit(property, action, &group.urls);
+        let call = self.account.client.submit(property, self.action(), &group.urls);
         let accepted = match call.instrument(span).await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -170,28 +167,36 @@ impl Submit {
             }
         };
         let now = self.context.clock.now();
-        let new = NewSubmission {
-            cdn_id: self.account.id,
-            property_id: group.property_id,
-            vendor_id: &accepted.vendor_id,
-            shares: &group.shares,
-            now,
-            first_poll_at: now + FIRST_LOOK,
-        };
-        let ours = submission::record(&self.context.db, round.owner, &new).await?;
-        if ours < group.shares.len() {
-            tracing::warn!(
-                cdn = self.account.name,
-                vendor_id = accepted.vendor_id,
-                lost = group.shares.len() - ours,
-                "the lease of some tasks ran out during the call; they will be handed over again"
-            );
-        }
+        let shares = with_failures(&group.shares, pending, &accepted.refused);
+        self.record(round, group.property_id, &accepted.vendor_id, &shares, now).await?;
         self.measure(round, group, now);
         if round.count_call(group.property_id) {
             poll::ask(&self.context, &self.account, group.property_id, round.stop).await?;
         }
         Ok(Outcome::Accepted)
+    }
+
+    /// Writes that the vendor has a request.
+    async fn record(
+        &self,
+        round: &Round<'_>,
+        property_id: i64,
+        vendor_id: &str,
+        shares: &[Share],
+        now: i64,
+    ) -> Result<(), DbError> {
+        let (cdn_id, first_poll_at) = (self.account.id, now + FIRST_LOOK);
+        let new = NewSubmission { cdn_id, property_id, vendor_id, shares, now, first_poll_at };
+        let ours = submission::record(&self.context.db, round.owner, &new).await?;
+        if ours < shares.len() {
+            tracing::warn!(
+                cdn = self.account.name,
+                vendor_id,
+                lost = shares.len() - ours,
+                "the lease of some tasks ran out during the call; they will be handed over again"
+            );
+        }
+        Ok(())
     }
 
     /// How long the tasks waited from their acceptance by us to their acceptance by the vendor.
@@ -216,18 +221,18 @@ impl Submit {
     async fn settle(&self, round: &Round<'_>) -> Result<(), DbError> {
         let now = self.context.clock.now();
         let give_up = i64::from(self.context.config.tasks.give_up_hours) * 3_600_000;
-        let mut alike: BTreeMap<(i64, String), Vec<String>> = BTreeMap::new();
-        let mut untouched = Vec::new();
+        let mut alike: BTreeMap<(i64, String, Traces), Vec<String>> = BTreeMap::new();
+        let mut untouched: BTreeMap<Traces, Vec<String>> = BTreeMap::new();
         let failures = round.take_failures();
         for task in round.claimed {
             let Some(outcome) = failures.get(&task.id) else { continue };
-            let ids = std::slice::from_ref(&task.id);
+            let (ids, traces) = (std::slice::from_ref(&task.id), round.traces(&task.id));
             let Some(error) = outcome else {
-                untouched.push(task.id.clone());
+                untouched.entry(traces).or_default().push(task.id.clone());
                 continue;
             };
             let message = error.to_string();
-            let wait = error.account_pause().map_or_else(
+            let wait = error.retry_after().map_or_else(
                 || back_off(task.attempts + 1, rand::random()),
                 |pause| i64::try_from(pause.as_millis()).unwrap_or(i64::MAX),
             );
@@ -237,15 +242,18 @@ impl Submit {
                 let message = format!("given up after {} h; the last try: {message}", give_up / 3_600_000);
                 self.end(ids, round.owner, State::Expired, &message).await?;
             } else {
-                alike.entry((now + wait, format!("waiting: {message}"))).or_default().push(task.id.clone());
+                alike.entry((now + wait, format!("waiting: {message}"), traces)).or_default().push(task.id.clone());
             }
         }
-        for ((due_at, message), ids) in alike {
+        for ((due_at, message, traces), ids) in alike {
             metrics::counter!("overseas_task_retries_total", "cdn" => self.account.name.clone(), "kind" => self.kind.as_str())
                 .increment(ids.len() as u64);
-            task::postpone(&self.context.db, &ids, round.owner, &message, due_at).await?;
+            task::postpone(&self.context.db, &ids, round.owner, &message, due_at, traces).await?;
         }
-        task::release(&self.context.db, &untouched, round.owner, now).await
+        for (traces, ids) in untouched {
+            task::release(&self.context.db, &ids, round.owner, now, traces).await?;
+        }
+        Ok(())
     }
 }
 
@@ -263,15 +271,14 @@ impl Reconciler for Submit {
             return Ok(Next::Due(due));
         }
         let _renewal = Renewal::start(&self.context, &claimed, &owner);
-        let pending = self.pending(&claimed, &owner).await?;
+        let mut pending = self.pending(&claimed, &owner).await?;
         let ids: Vec<i64> = pending.iter().map(|task| task.property_id).collect();
         let rows = catalogue::properties(&self.context.db, &ids).await?;
         let address =
             |row: catalogue::PropertyRow| (row.id, PropertyAddress { vendor_ref: row.vendor_ref, name: row.name });
         let properties = rows.into_iter().map(address).collect();
-        let round = Round::new(&owner, &claimed, &pending, properties, stop);
-        let groups = plan(&pending, self.account.client.capabilities().urls_per_request);
-        let outcome = self.hand_over(&round, groups).await;
+        let round = Round::new(&owner, &claimed, properties, stop);
+        let outcome = self.work(&round, &mut pending).await;
         self.settle(&round).await?;
         outcome?;
         self.context.queue.wake(WakeKind::Poll, &self.account.name);
@@ -280,6 +287,54 @@ impl Reconciler for Submit {
 }
 
 impl Submit {
+    async fn work(&self, round: &Round<'_>, pending: &mut Vec<Pending>) -> Result<(), DbError> {
+        self.find_lost(round, pending).await?;
+        let sizes = self.batch_sizes(round, pending).await;
+        let kind = |url: &PurgeUrl| self.account.client.capabilities().kind(self.action(), url);
+        let size = |property_id, kind| sizes.get(&(property_id, kind)).copied().unwrap_or(1);
+        let groups = plan(pending, kind, size);
+        self.hand_over(round, pending, groups).await
+    }
+
+    fn action(&self) -> Action {
+        match self.kind {
+            Kind::Refresh => Action::Refresh,
+            Kind::Preload => Action::Preload,
+        }
+    }
+
+    /// How many URLs of each kind that is pending a property's request takes. Tasks for which that cannot be had, since
+    /// the vendor does not answer or takes no more today, are put off and taken out.
+    async fn batch_sizes(&self, round: &Round<'_>, pending: &mut Vec<Pending>) -> HashMap<(i64, QuotaKind), usize> {
+        let mut sizes = HashMap::new();
+        let can = self.account.client.capabilities();
+        let wanted: BTreeSet<(i64, QuotaKind)> = pending
+            .iter()
+            .flat_map(|task| task.urls.iter().map(|url| (task.property_id, can.kind(self.action(), url))))
+            .collect();
+        for (property_id, kind) in wanted {
+            let Some(property) = round.properties.get(&property_id) else { continue };
+            match self.account.client.batch_size(property, kind).await {
+                Ok(size) => {
+                    sizes.insert((property_id, kind), size);
+                }
+                Err(error) => {
+                    round.note_pause(&error);
+                    let has = |task: &Pending| {
+                        task.property_id == property_id
+                            && task.urls.iter().any(|url| can.kind(self.action(), url) == kind)
+                    };
+                    round.put_off(
+                        pending.iter().filter(|task| has(task)).map(|task| task.task_id.as_str()),
+                        Some(&error),
+                    );
+                    pending.retain(|task| !has(task));
+                }
+            }
+        }
+        sizes
+    }
+
     fn next(&self, round: &Round<'_>) -> Next {
         if let Some(pause) = round.pause() {
             tracing::warn!(cdn = self.account.name, pause = ?pause, "the vendor has to be left alone for a while");
@@ -295,126 +350,12 @@ impl Submit {
     }
 }
 
-/// What the calls of one round share.
-struct Round<'a> {
-    owner: &'a str,
-    claimed: &'a [ClaimedTask],
-    pending: &'a [Pending],
-    properties: HashMap<i64, PropertyAddress>,
-    stop: &'a CancellationToken,
-    state: std::sync::Mutex<RoundState>,
-}
-
-#[derive(Default)]
-struct RoundState {
-    pause: Option<Duration>,
-    accepted: bool,
-    failed: bool,
-    calls: HashMap<i64, u32>,
-    /// By task: why, or `None` when it was not tried.
-    failures: HashMap<String, Option<CdnError>>,
-}
-
-impl<'a> Round<'a> {
-    fn new(
-        owner: &'a str,
-        claimed: &'a [ClaimedTask],
-        pending: &'a [Pending],
-        properties: HashMap<i64, PropertyAddress>,
-        stop: &'a CancellationToken,
-    ) -> Self {
-        Self { owner, claimed, pending, properties, stop, state: std::sync::Mutex::default() }
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, RoundState> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// The HTTP requests that a call is made for, the first few of them.
-    fn request_ids(&self, group: &Group) -> String {
-        let ids: Vec<&str> = group.task_ids().collect();
-        let tasks = ids.iter().take(MOST_NAMED).filter_map(|id| self.claimed.iter().find(|task| task.id == *id));
-        let mut requests: Vec<&str> = tasks.map(|task| task.request_id.as_str()).collect();
-        requests.dedup();
-        let more = if ids.len() > MOST_NAMED { " .." } else { "" };
-        format!("{}{more}", requests.join(" "))
-    }
-
-    fn note(&self, group: &Group, outcome: Outcome) {
-        let mut state = self.state();
-        let failure = match outcome {
-            Outcome::Accepted => {
-                state.accepted = true;
-                return;
-            }
-            Outcome::NotTried => None,
-            Outcome::Failed(error) => {
-                state.failed = true;
-                Some(error)
-            }
-        };
-        for id in group.task_ids() {
-            let known = state.failures.entry(id.to_owned()).or_default();
-            if failure.is_some() {
-                known.clone_from(&failure);
-            }
-        }
-    }
-
-    fn note_pause(&self, error: &CdnError) {
-        if let Some(pause) = error.account_pause() {
-            self.state().pause = Some(pause);
-        }
-    }
-
-    fn is_paused(&self) -> bool {
-        self.state().pause.is_some()
-    }
-
-    fn pause(&self) -> Option<Duration> {
-        self.state().pause
-    }
-
-    /// Whether anything was accepted, or nothing was refused.
-    fn succeeded(&self) -> bool {
-        let state = self.state();
-        state.accepted || !state.failed
-    }
-
-    /// Counts a call; true when it is time to look at the property's list.
-    fn count_call(&self, property_id: i64) -> bool {
-        let mut state = self.state();
-        let calls = state.calls.entry(property_id).or_default();
-        *calls += 1;
-        calls.is_multiple_of(CALLS_BETWEEN_LOOKS)
-    }
-
-    fn take_failures(&self) -> HashMap<String, Option<CdnError>> {
-        std::mem::take(&mut self.state().failures)
-    }
-}
-
-/// Renews the lease of claimed tasks until it is dropped.
-pub(crate) struct Renewal(tokio::task::JoinHandle<()>);
-
-impl Renewal {
-    pub(crate) fn start(context: &Arc<Context>, claimed: &[ClaimedTask], owner: &str) -> Self {
-        let ids: Vec<String> = claimed.iter().map(|task| task.id.clone()).collect();
-        let (context, owner) = (Arc::clone(context), owner.to_owned());
-        let every = Duration::from_secs(u64::from(context.config.worker.lease_seconds)) / 3;
-        Self(tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(every).await;
-                if let Err(error) = task::renew(&context.db, &ids, &owner, context.lease_until()).await {
-                    tracing::warn!(%error, "a lease could not be renewed");
-                }
-            }
-        }))
-    }
-}
-
-impl Drop for Renewal {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// The shares, with what their tasks say of URLs that the vendor refused alone.
+fn with_failures(shares: &[Share], pending: &[Pending], refused: &[UrlFailure]) -> Vec<Share> {
+    let with_failure = |share: &Share| {
+        let task = pending.iter().find(|task| task.task_id == share.task_id);
+        let urls = task.map(|task| task.part(share.first_url, share.url_count)).unwrap_or_default();
+        Share { failure: failures_among(urls.iter().map(PurgeUrl::as_str), refused), ..share.clone() }
+    };
+    if refused.is_empty() { shares.to_vec() } else { shares.iter().map(with_failure).collect() }
 }
