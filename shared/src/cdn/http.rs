@@ -18,6 +18,8 @@ use url::Url;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Characters of the vendor's words that are kept.
+const MESSAGE_LENGTH: usize = 300;
 
 /// What every client of ours has in common. Without `certificates` it can speak plain http only.
 pub fn builder(certificates: bool) -> reqwest::ClientBuilder {
@@ -87,6 +89,28 @@ pub fn body_error(error: &io::Error) -> CdnError {
         Some(too_large) => CdnError::Unreadable(too_large.to_string()),
         None => CdnError::Transient(error.to_string()),
     }
+}
+
+/// One line of at most 300 characters, without control characters.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    let blanked: String = text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
+    let line = blanked.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MESSAGE_LENGTH) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// Counts a call to a vendor that took so long and ended so: `ok`, or a class of [`CdnError`].
+pub fn count_call(cdn: &str, operation: &'static str, elapsed: Duration, outcome: &'static str) {
+    let labels = [("cdn", cdn.to_owned()), ("operation", operation.to_owned())];
+    metrics::histogram!("overseas_vendor_call_seconds", &labels).record(elapsed.as_secs_f64());
+    metrics::counter!(
+        "overseas_vendor_calls_total",
+        "cdn" => cdn.to_owned(), "operation" => operation, "outcome" => outcome
+    )
+    .increment(1);
 }
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, CdnError>> + Send>>;

@@ -21,6 +21,9 @@ pub mod http;
 pub mod level3;
 pub mod registry;
 pub mod setting;
+#[cfg(test)]
+mod stand_in;
+pub mod tencent;
 
 pub use capability::{Capabilities, LogSupport, PreloadSupport, Quota, QuotaKind, UsageSupport, directory};
 pub use error::CdnError;

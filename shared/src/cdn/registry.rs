@@ -4,9 +4,8 @@
 //! names one. Called by the worker, `overseas doctor` and the commands to build clients, and by
 //! the API for what a vendor can do, which needs no credentials.
 
-use crate::cdn::level3::{self, Level3};
 use crate::cdn::setting::SettingError;
-use crate::cdn::{CallGate, Capabilities, Cdn};
+use crate::cdn::{CallGate, Capabilities, Cdn, level3, tencent};
 use crate::config::CdnConfig;
 use std::sync::Arc;
 
@@ -17,10 +16,10 @@ struct Vendor {
     build: Build,
 }
 
-static VENDORS: [Vendor; 1] = [Vendor {
-    capabilities: level3::capabilities,
-    build: |name, config, gate| Ok(Arc::new(Level3::new(name, config, gate)?)),
-}];
+static VENDORS: &[Vendor] = &[
+    Vendor { capabilities: level3::capabilities, build: |n, c, g| Ok(Arc::new(level3::Level3::new(n, c, g)?)) },
+    Vendor { capabilities: tencent::capabilities, build: |n, c, g| Ok(Arc::new(tencent::Tencent::new(n, c, g)?)) },
+];
 
 /// Why no client could be built. The message names the setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,7 +105,7 @@ mod tests {
             table[key] = value.into();
             refusal(table)
         };
-        assert_eq!(with("vendor", "foo"), "cdn.main.vendor: unknown vendor \"foo\"; known: level3");
+        assert_eq!(with("vendor", "foo"), "cdn.main.vendor: unknown vendor \"foo\"; known: level3, tencent");
         assert_eq!(refusal(serde_json::json!({"vendor": "level3"})), "cdn.main.key_id is missing");
         assert_eq!(with("key_id", "  "), "cdn.main.key_id is missing");
         assert_eq!(with("secret", ""), "cdn.main.secret is missing");
@@ -126,6 +125,6 @@ mod tests {
         assert_eq!((level3.vendor, level3.urls_per_request), ("level3", Some(50)));
         assert_eq!(level3.preload, PreloadSupport::InvalidateThenFetch);
         assert!(capabilities("foo").is_none());
-        assert_eq!(vendors(), ["level3"]);
+        assert_eq!(vendors(), ["level3", "tencent"]);
     }
 }

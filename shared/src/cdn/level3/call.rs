@@ -151,7 +151,7 @@ impl Account {
         url.set_query(call.query);
         // A segment of dots would be resolved away, and something else be asked for.
         if url.path() != path {
-            return Err(CdnError::Rejected(format!("`{}` cannot stand in a URL", refusal::clean(call.scope))));
+            return Err(CdnError::Rejected(format!("`{}` cannot stand in a URL", http::clean(call.scope))));
         }
         Ok(url)
     }
@@ -183,16 +183,7 @@ impl Account {
     fn record(&self, call: &Call<'_>, started: Instant, status: Option<StatusCode>, error: Option<&CdnError>) {
         let elapsed = started.elapsed();
         let outcome = error.map_or("ok", CdnError::class);
-        metrics::counter!(
-            "overseas_vendor_calls_total",
-            "cdn" => self.name.clone(), "operation" => call.operation, "outcome" => outcome
-        )
-        .increment(1);
-        metrics::histogram!(
-            "overseas_vendor_call_seconds",
-            "cdn" => self.name.clone(), "operation" => call.operation
-        )
-        .record(elapsed.as_secs_f64());
+        http::count_call(&self.name, call.operation, elapsed, outcome);
         tracing::debug!(
             cdn = self.name,
             operation = call.operation,

@@ -54,7 +54,7 @@ impl Key {
         let status = format!("key {}", self.status.as_deref().unwrap_or("of unknown state"));
         let parts: Vec<String> = [group, role, Some(status)].into_iter().flatten().collect();
         Ok(AccountStatus {
-            summary: super::refusal::clean(&parts.join(", ")),
+            summary: crate::cdn::http::clean(&parts.join(", ")),
             credits: self.credits.and_then(|credits| credits.parse().ok()),
             clock_ahead_seconds: None,
         })

@@ -7,7 +7,7 @@
 
 use super::document::{Limits, Visitor, fill, read};
 use crate::cdn::CdnError;
-use crate::cdn::http::CappedBody;
+use crate::cdn::http::{CappedBody, clean};
 use bytes::Bytes;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
@@ -15,8 +15,6 @@ use std::time::Duration;
 
 /// Bytes of an error's body that are looked at.
 pub(super) const BODY_LIMIT: usize = 64 << 10;
-/// Characters of the vendor's words that are kept.
-const MESSAGE_LENGTH: usize = 300;
 
 /// An answer that is not 2xx.
 #[derive(Debug)]
@@ -70,16 +68,6 @@ impl Refusal {
             400..=499 => CdnError::Rejected(self.message),
             _ => CdnError::Unreadable(self.message),
         }
-    }
-}
-
-/// One line of at most 300 characters, without control characters.
-pub(super) fn clean(text: &str) -> String {
-    let blanked: String = text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
-    let line = blanked.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MESSAGE_LENGTH) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
     }
 }
 

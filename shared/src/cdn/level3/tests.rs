@@ -3,17 +3,26 @@
 //! What is tested here is what only a real connection shows: the bytes that are sent, and what
 //! comes of refusals, pauses, cuts and floods.
 
-mod stand_in;
 mod usage;
 
-use self::stand_in::{Reply, Vendor, answer, header, ok};
 use super::*;
+use crate::cdn::LocalGate;
+use crate::cdn::stand_in::{Reply, Vendor, answer, header, ok};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 const SECRET: &str = "EXAMPLEsecret0123456";
 const KEY: &str = r#"<apikey id="1"><status>Active</status><credits>7</credits></apikey>"#;
 const SUBMITTED: &str = r#"<accessGroup id="1"><ni id="n"><invalidations><invalidation id="AG_1/2@3" path="/a"/></invalidations></ni></accessGroup>"#;
+
+fn client(vendor: &Vendor) -> Level3 {
+    let table = serde_json::json!({
+        "vendor": "level3", "base_url": vendor.url(), "key_id": "55555", "secret": SECRET, "timeout_seconds": 5,
+        "rate_limit_pause_seconds": 1
+    });
+    let config: CdnConfig = serde_json::from_value(table).unwrap();
+    Level3::new("main", &config, Arc::new(LocalGate::default())).unwrap()
+}
 
 fn property() -> PropertyAddress {
     PropertyAddress { vendor_ref: "/12345/BBBN56789/cdn.example.com".to_owned(), name: "cdn.example.com".to_owned() }
@@ -34,7 +43,7 @@ fn expected_authorization(request: &str, verb: &str, path: &str) -> String {
 #[tokio::test]
 async fn a_submission_is_signed_over_what_is_sent() {
     let vendor = Vendor::start(vec![ok(SUBMITTED)]).await;
-    let level3 = vendor.client();
+    let level3 = client(&vendor);
     let accepted = level3.submit(&property(), Action::Refresh, &urls(&["/a?x=1&y=2", "/b/"])).await.unwrap();
     assert_eq!(accepted.vendor_id, "AG_1/2@3");
     level3.submit(&property(), Action::Preload, &urls(&["/a"])).await.unwrap();
@@ -56,7 +65,7 @@ async fn a_submission_is_signed_over_what_is_sent() {
 #[tokio::test]
 async fn names_stand_in_the_path_as_they_are_signed() {
     let vendor = Vendor::start(vec![ok("<invalidations/>")]).await;
-    let level3 = vendor.client();
+    let level3 = client(&vendor);
     for (name, sent) in
         [("*.img.example.com", "*.img.example.com"), ("a b#é?", "a%20b%23%C3%A9%3F"), ("%2A.a", "%2A.a")]
     {
@@ -82,7 +91,7 @@ async fn the_account_and_the_catalogue_are_read() {
         r#"<accessGroup id="1" name="A"><accessGroups><accessGroup id="2" name="B"/></accessGroups></accessGroup>"#;
     let services = r#"<accessGroup id="2"><services><service id="S"><networkIdentifiers><ni id="a.example.com"/></networkIdentifiers></service></services></accessGroup>"#;
     let vendor = Vendor::start(vec![answer("200 OK", ahead, KEY), ok(group), ok(services)]).await;
-    let level3 = vendor.client();
+    let level3 = client(&vendor);
     let status = level3.account().await.unwrap();
     assert_eq!((status.summary.as_str(), status.credits), ("key Active", Some(7)));
     assert!(status.clock_ahead_seconds.unwrap() > 365 * 86_400);
@@ -103,7 +112,7 @@ async fn fifty_one_paths_do_not_reach_the_vendor() {
     let vendor = Vendor::start(vec![ok(SUBMITTED)]).await;
     let paths: Vec<String> = (0..51).map(|number| format!("/{number}")).collect();
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-    let refused = vendor.client().submit(&property(), Action::Refresh, &urls(&paths)).await;
+    let refused = client(&vendor).submit(&property(), Action::Refresh, &urls(&paths)).await;
     assert!(matches!(refused, Err(CdnError::Rejected(_))));
     assert_eq!(vendor.requests().len(), 0);
 }
@@ -133,7 +142,7 @@ const REFUSALS: [(&str, &str, &str, &str, &str); 11] = [
 async fn every_refusal_has_its_class_and_the_vendors_words() {
     for (status, headers, body, class, words) in REFUSALS {
         let vendor = Vendor::start(vec![answer(status, headers, body)]).await;
-        let error = vendor.client().progress(&property(), &[]).await.unwrap_err();
+        let error = client(&vendor).progress(&property(), &[]).await.unwrap_err();
         assert_eq!(error.class(), class, "{status} {body}: {error}");
         assert!(error.to_string().contains(words), "{error}");
         assert_eq!(vendor.requests().len(), 1);
@@ -148,12 +157,12 @@ async fn no_connection_silence_and_a_cut_body_are_transient() {
         [Reply::Bytes(cut.to_owned()), Reply::Bytes(chunked.to_owned()), Reply::Bytes(String::new()), Reply::Silence]
     {
         let vendor = Vendor::start(vec![reply.clone()]).await;
-        let mut level3 = vendor.client();
+        let mut level3 = client(&vendor);
         level3.account.client = http::client(&level3.account.base, Duration::from_millis(300)).unwrap();
         let error = level3.progress(&property(), &[]).await.unwrap_err();
         assert_eq!(error.class(), "transient", "{reply:?}: {error}");
     }
-    let mut level3 = Vendor::start(vec![Reply::Silence]).await.client();
+    let mut level3 = client(&Vendor::start(vec![Reply::Silence]).await);
     level3.account.base = url::Url::parse("http://127.0.0.1:1").unwrap();
     assert_eq!(level3.account().await.unwrap_err().class(), "transient");
 }
@@ -161,7 +170,7 @@ async fn no_connection_silence_and_a_cut_body_are_transient() {
 #[tokio::test]
 async fn a_403_after_a_success_pauses_the_account_without_touching_the_vendor() {
     let vendor = Vendor::start(vec![ok(KEY), answer("403 Forbidden", "", ""), ok(KEY)]).await;
-    let level3 = vendor.client();
+    let level3 = client(&vendor);
     level3.account().await.unwrap();
     let refused = level3.account().await.unwrap_err();
     assert_eq!(refused, CdnError::RateLimited { retry_after: Duration::from_secs(1) });
@@ -181,7 +190,7 @@ async fn a_403_after_a_success_pauses_the_account_without_touching_the_vendor() 
 async fn a_403_from_the_first_call_on_is_about_the_credentials() {
     let told = format!("<error><message>bad signature for secret {SECRET}</message></error>");
     let vendor = Vendor::start(vec![answer("403 Forbidden", "", &told)]).await;
-    let level3 = vendor.client();
+    let level3 = client(&vendor);
     for _ in 0..3 {
         let error = level3.account().await.unwrap_err();
         let message = error.to_string();
@@ -204,7 +213,7 @@ async fn a_flood_is_stopped_at_its_limit() {
     let json = ("{\"a\":[", "[1],");
     for (first, again) in [unknown, text, comment, tag, definition, items, deep, json] {
         let vendor = Vendor::start(vec![Reply::Endless(first, again)]).await;
-        let mut level3 = vendor.client();
+        let mut level3 = client(&vendor);
         level3.account.limits = Limits { total: 4 << 20, json: 1 << 20, ..Limits::DEFAULT };
         let error = level3.groups().await.unwrap_err();
         assert_eq!(error.class(), "unreadable", "{first}{again}: {error}");
@@ -218,14 +227,14 @@ async fn an_endless_refusal_is_read_no_further_than_its_message() {
     let head = "HTTP/1.1 400 Bad Request\r\n\r\n<error><message>bad path</message>";
     let flood = Reply::Bytes(format!("{head}{}", "<x/>".repeat(1 << 20)));
     let vendor = Vendor::start(vec![flood]).await;
-    let error = vendor.client().groups().await.unwrap_err();
+    let error = client(&vendor).groups().await.unwrap_err();
     assert_eq!(error, CdnError::Rejected("HTTP 400: bad path".to_owned()));
 }
 
 #[tokio::test]
 async fn calls_wait_for_their_permit_and_for_a_pause_that_began_meanwhile() {
     let vendor = Vendor::start(vec![ok(KEY), answer("403 Forbidden", "", ""), ok(KEY)]).await;
-    let mut level3 = vendor.client();
+    let mut level3 = client(&vendor);
     level3.account.max_concurrency = 1;
     level3.account().await.unwrap();
     let (first, second, third) = tokio::join!(level3.account(), level3.account(), level3.account());

@@ -9,8 +9,8 @@
 
 use super::decimal::Decimal;
 use super::document::{Visitor, fill, unreadable};
-use super::refusal::clean;
 use crate::cdn::CdnError;
+use crate::cdn::http::clean;
 use crate::domain::usage::{Cell, UsageReport, UsageWindow};
 use chrono::{DateTime, NaiveDateTime};
 use std::collections::HashMap;

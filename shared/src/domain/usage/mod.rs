@@ -9,11 +9,13 @@ pub mod merge;
 pub mod pack;
 pub mod report;
 pub mod series;
+mod spread;
 
 pub use merge::{DayChange, DayUsage, Merge, Merged};
 pub use pack::{Pack, PackError, PackView};
 pub use report::{Cell, CityUsage, UsageReport, UsageWindow, WindowError};
 pub use series::{Grid, Interval, Metric, Point, Span, SpanError, Summary, bandwidth};
+pub use spread::spread;
 
 /// Seconds of one slot.
 pub const SLOT_SECONDS: i64 = 300;

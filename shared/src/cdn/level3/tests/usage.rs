@@ -2,8 +2,8 @@
 //!
 //! The vendor is the one made by hand; what an answer may look like inside is tested beside the reader.
 
-use super::stand_in::{Reply, Vendor, answer, header, ok};
-use super::{KEY, expected_authorization, property};
+use super::{KEY, client, expected_authorization, property};
+use crate::cdn::stand_in::{Reply, Vendor, answer, header, ok};
 use crate::cdn::{Cdn, CdnError, http};
 use crate::domain::usage::{Cell, SLOTS_PER_DAY, UsageReport, UsageWindow};
 use chrono::DateTime;
@@ -41,7 +41,7 @@ fn day(metros: usize) -> String {
 #[tokio::test]
 async fn usage_is_one_get_whose_query_is_not_signed() {
     let vendor = Vendor::start(vec![ok("<data><point id='08/04/2016 00:05:00' volume='1'/></data>")]).await;
-    let report = vendor.client().usage(&property(), window(2)).await.unwrap();
+    let report = client(&vendor).usage(&property(), window(2)).await.unwrap();
     assert_eq!(report.totals(), [Cell::default(), Cell { bytes: 1 << 30, requests: 0 }]);
     let [request] = vendor.requests().try_into().unwrap();
     let path = "/usage/cdn/v1.0/12345/BBBN56789/cdn.example.com";
@@ -55,7 +55,7 @@ async fn usage_is_one_get_whose_query_is_not_signed() {
 #[tokio::test]
 async fn more_than_a_day_does_not_reach_the_vendor() {
     let vendor = Vendor::start(vec![ok("<data/>")]).await;
-    let level3 = vendor.client();
+    let level3 = client(&vendor);
     let longest = level3.capabilities().usage.unwrap().longest_window_seconds;
     assert!(matches!(level3.usage(&property(), window(longest / 300 + 1)).await, Err(CdnError::Rejected(_))));
     assert_eq!(vendor.requests().len(), 0);
@@ -67,12 +67,12 @@ async fn no_usage_data_is_an_empty_report_whatever_the_error() {
     for status in ["400 Bad Request", "401 Unauthorized", "404 Not Found", "500 Internal Server Error"] {
         for body in [NO_DATA, "no usage data was found for specified criteria", &NO_DATA.to_uppercase()] {
             let vendor = Vendor::start(vec![answer(status, "", body)]).await;
-            let report = vendor.client().usage(&property(), window(1)).await;
+            let report = client(&vendor).usage(&property(), window(1)).await;
             assert_eq!(report, Ok(UsageReport::new(window(1))), "{status} {body}");
         }
     }
     let vendor = Vendor::start(vec![ok("<data/>")]).await;
-    assert_eq!(vendor.client().usage(&property(), window(1)).await, Ok(UsageReport::new(window(1))));
+    assert_eq!(client(&vendor).usage(&property(), window(1)).await, Ok(UsageReport::new(window(1))));
 }
 
 #[tokio::test]
@@ -89,11 +89,11 @@ async fn other_errors_stay_what_they_are_and_so_do_these_words_elsewhere() {
         ("200 OK", "<data><point id='08/04/2016 00:00:00' volume='-1'/></data>", "unreadable"),
     ] {
         let vendor = Vendor::start(vec![answer(status, "", body)]).await;
-        let error = vendor.client().usage(&property(), window(1)).await.unwrap_err();
+        let error = client(&vendor).usage(&property(), window(1)).await.unwrap_err();
         assert_eq!(error.class(), class, "{status} {body}: {error}");
     }
     let vendor = Vendor::start(vec![answer("400 Bad Request", "", NO_DATA)]).await;
-    let error = vendor.client().progress(&property(), &[]).await.unwrap_err();
+    let error = client(&vendor).progress(&property(), &[]).await.unwrap_err();
     assert_eq!(error.class(), "rejected");
 }
 
@@ -101,7 +101,7 @@ async fn other_errors_stay_what_they_are_and_so_do_these_words_elsewhere() {
 async fn no_usage_data_proves_the_key_and_a_403_after_it_is_the_call_rate() {
     let replies = vec![answer("400 Bad Request", "", NO_DATA), answer("403 Forbidden", "", NO_DATA), ok(KEY)];
     let vendor = Vendor::start(replies).await;
-    let level3 = vendor.client();
+    let level3 = client(&vendor);
     assert!(level3.usage(&property(), window(1)).await.is_ok());
     assert_eq!(level3.usage(&property(), window(1)).await.unwrap_err().class(), "rate_limited");
     // The account waits, so the vendor is not asked again.
@@ -113,7 +113,7 @@ async fn no_usage_data_proves_the_key_and_a_403_after_it_is_the_call_rate() {
 async fn a_day_of_five_hundred_cities_is_read() {
     let text = day(500);
     let vendor = Vendor::start(vec![ok(&text)]).await;
-    let mut level3 = vendor.client();
+    let mut level3 = client(&vendor);
     // Unoptimised and beside other tests it takes seconds.
     level3.account.client = http::client(&level3.account.base, Duration::from_secs(120)).unwrap();
     let report = level3.usage(&property(), window(288)).await.unwrap();
@@ -131,7 +131,7 @@ async fn a_flood_of_usage_is_stopped_at_its_limit() {
     let metro = ("<data><point id='08/04/2016 00:00:00'>", "<metro id='a'><volume>1</volume></metro>");
     for (first, again) in [point, metro] {
         let vendor = Vendor::start(vec![Reply::Endless(first, again)]).await;
-        let mut level3 = vendor.client();
+        let mut level3 = client(&vendor);
         level3.account.limits.total = 2 << 20;
         assert_eq!(level3.usage(&property(), window(1)).await.unwrap_err().class(), "unreadable");
     }

@@ -2,12 +2,8 @@
 //!
 //! It writes raw bytes, so that it can send what no proper server would: a cut body, a flood, silence.
 //! A connection carries one request, and the n-th request gets the n-th answer, whatever it asks.
-//! Signatures are not checked here; the tests compare the recorded text. Called by the tests beside it.
+//! Signatures are not checked here; the tests compare the recorded text. Called by the tests of the vendors' clients.
 
-use super::SECRET;
-use crate::cdn::LocalGate;
-use crate::cdn::level3::Level3;
-use crate::config::CdnConfig;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 #[derive(Debug, Clone)]
-pub(super) enum Reply {
+pub(in crate::cdn) enum Reply {
     /// These bytes, then the end of the connection.
     Bytes(String),
     /// The first text once, the second without end.
@@ -25,24 +21,24 @@ pub(super) enum Reply {
     Silence,
 }
 
-pub(super) fn answer(status: &str, headers: &str, body: &str) -> Reply {
+pub(in crate::cdn) fn answer(status: &str, headers: &str, body: &str) -> Reply {
     let length = body.len();
     Reply::Bytes(format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}"))
 }
 
-pub(super) fn ok(body: &str) -> Reply {
+pub(in crate::cdn) fn ok(body: &str) -> Reply {
     answer("200 OK", "Content-Type: text/xml\r\n", body)
 }
 
-pub(super) struct Vendor {
+pub(in crate::cdn) struct Vendor {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
-    pub(super) flooded: Arc<AtomicU64>,
+    pub(in crate::cdn) flooded: Arc<AtomicU64>,
 }
 
 impl Vendor {
     /// Answers the n-th request with the n-th reply, and with the last one from then on.
-    pub(super) async fn start(replies: Vec<Reply>) -> Self {
+    pub(in crate::cdn) async fn start(replies: Vec<Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let vendor =
             Self { address: listener.local_addr().unwrap(), requests: Arc::default(), flooded: Arc::default() };
@@ -61,16 +57,12 @@ impl Vendor {
         vendor
     }
 
-    pub(super) fn client(&self) -> Level3 {
-        let table = serde_json::json!({
-            "vendor": "level3", "base_url": format!("http://{}", self.address), "key_id": "55555",
-            "secret": SECRET, "timeout_seconds": 5, "rate_limit_pause_seconds": 1
-        });
-        let config: CdnConfig = serde_json::from_value(table).unwrap();
-        Level3::new("main", &config, Arc::new(LocalGate::default())).unwrap()
+    /// Where it is, as a base URL.
+    pub(in crate::cdn) fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
-    pub(super) fn requests(&self) -> Vec<String> {
+    pub(in crate::cdn) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 }
@@ -110,7 +102,7 @@ async fn send(mut stream: TcpStream, reply: Reply, flooded: Arc<AtomicU64>) {
     }
 }
 
-pub(super) fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
+pub(in crate::cdn) fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
     let head = request.split("\r\n\r\n").next().unwrap();
     head.lines().find_map(|line| {
         let (key, value) = line.split_once(": ")?;

@@ -1,0 +1,235 @@
+//! Handing URLs over, how far they are, and finding a request whose answer was lost.
+//!
+//! A call has one task id; the vendor lists one row for each URL, and one for each area of a domain that serves
+//! everywhere. A preload's row has a percentage, a purge's has none: there it is the share of rows that have ended. The
+//! vendor writes `done` and `Done`; a state that is not known counts as not ended. Rows come in pages of a size that the
+//! vendor decides on.
+
+use super::Tencent;
+use super::time;
+use super::wire::{PurgePathsIn, PurgeUrlsIn, PushUrlsIn, SubmitOut, TaskRow, TasksIn, TasksOut};
+use crate::cdn::{Accepted, Action, CdnError, FoundRequest, OpenRequest, Progress, QuotaKind, directory};
+use crate::domain::{PurgeUrl, UrlFailure};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Rows that are asked for at a time.
+const PAGE: usize = 100;
+/// Most rows that are read of one task, or of one search.
+const MOST_ROWS: usize = 50_000;
+/// Purging a directory takes all of it, not only what has changed at the origin: a customer who purges wants it gone.
+const FLUSH_TYPE: &str = "delete";
+
+/// How a URL of a task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Under(u8),
+    Done,
+    Failed(&'static str),
+}
+
+impl Tencent {
+    /// Hands URLs of one kind over.
+    pub(super) async fn hand_over(
+        &self,
+        domain: &str,
+        action: Action,
+        urls: &[PurgeUrl],
+    ) -> Result<Accepted, CdnError> {
+        let kind = urls.first().map(|url| QuotaKind::of(action, url));
+        let kind = kind.ok_or_else(|| CdnError::Rejected("no URL was given".to_owned()))?;
+        if urls.iter().any(|url| QuotaKind::of(action, url) != kind) {
+            return Err(CdnError::Rejected("objects and directories go in calls of their own".to_owned()));
+        }
+        let texts: Vec<&str> = urls.iter().map(|url| directory(url).unwrap_or(url.as_str())).collect();
+        let url_encode = (!texts.iter().all(|text| text.is_ascii())).then_some(true);
+        let reach = self.reaches.of(&self.account, domain).await?;
+        let outcome: Result<SubmitOut, CdnError> = match kind {
+            QuotaKind::RefreshUrl => {
+                let request = PurgeUrlsIn { urls: texts, url_encode };
+                self.account.call("submit", "PurgeUrlsCache", domain, &request).await
+            }
+            QuotaKind::RefreshDirectory => {
+                let request = PurgePathsIn { paths: texts, flush_type: FLUSH_TYPE, url_encode };
+                self.account.call("submit", "PurgePathCache", domain, &request).await
+            }
+            QuotaKind::Preload => {
+                let request = PushUrlsIn { urls: texts, area: reach.as_str(), url_encode };
+                self.account.call("submit", "PushUrlsCache", domain, &request).await
+            }
+        };
+        if matches!(outcome, Err(CdnError::QuotaExhausted { .. } | CdnError::BatchTooLarge(_))) {
+            self.quotas.forget();
+        }
+        let vendor_id = outcome?.task_id.filter(|id| !id.is_empty());
+        let vendor_id = vendor_id.ok_or_else(|| CdnError::Unreadable("it has no TaskId".to_owned()))?;
+        self.quotas.spend(urls.len(), |quota| quota.kind == kind && reach.areas().contains(&quota.area.as_str()));
+        Ok(Accepted { vendor_id, refused: Vec::new() })
+    }
+
+    /// How far a task is; `None` if the vendor does not list it.
+    pub(super) async fn task_progress(
+        &self,
+        domain: &str,
+        request: &OpenRequest,
+    ) -> Result<Option<Progress>, CdnError> {
+        let query = TasksIn { task_id: Some(&request.vendor_id), ..TasksIn::default() };
+        let (rows, total) = match self.rows("progress", domain, request.action, query).await {
+            Ok(found) => found,
+            // A task that is not known is one that is not listed.
+            Err(CdnError::UnknownProperty(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(progress_of(request, &rows, total))
+    }
+
+    /// The requests of a kind that the vendor accepted at `since` (UTC milliseconds) or later.
+    pub(super) async fn submitted_since(
+        &self,
+        domain: &str,
+        kind: QuotaKind,
+        since: i64,
+    ) -> Result<Vec<FoundRequest>, CdnError> {
+        let ahead = self.account.clock_ahead_seconds().unwrap_or(0);
+        let from = time::written(since.div_euclid(1000) + ahead - 1);
+        let until = time::written(self.account.clock().now_seconds() + ahead + 60);
+        let purge_type = match kind {
+            QuotaKind::RefreshUrl => Some("url"),
+            QuotaKind::RefreshDirectory => Some("path"),
+            QuotaKind::Preload => None,
+        };
+        let (start_time, end_time, keyword) = (Some(from.as_str()), Some(until.as_str()), Some(domain));
+        let query = TasksIn { start_time, end_time, keyword, purge_type, ..TasksIn::default() };
+        let (rows, _) = self.rows("find_submitted", domain, kind.action(), query).await?;
+        Ok(found_in(rows, ahead))
+    }
+
+    /// All rows of a query, and how many there are by the vendor's count.
+    async fn rows(
+        &self,
+        operation: &'static str,
+        domain: &str,
+        action: Action,
+        query: TasksIn<'_>,
+    ) -> Result<(Vec<TaskRow>, usize), CdnError> {
+        let name = match action {
+            Action::Refresh => "DescribePurgeTasks",
+            Action::Preload => "DescribePushTasks",
+        };
+        let mut rows: Vec<TaskRow> = Vec::new();
+        loop {
+            let request = TasksIn { offset: rows.len(), limit: PAGE, ..query.clone() };
+            let answer: TasksOut = self.account.call(operation, name, domain, &request).await?;
+            let (is_last, total) = (answer.rows.is_empty(), answer.total_count.unwrap_or(0));
+            rows.extend(answer.rows);
+            if is_last || rows.len() >= total {
+                let total = total.max(rows.len());
+                return Ok((rows, total));
+            }
+            if rows.len() >= MOST_ROWS {
+                return Err(CdnError::Unreadable(format!("more than {MOST_ROWS} rows of tasks")));
+            }
+        }
+    }
+}
+
+fn standing(row: &TaskRow, action: Action) -> Standing {
+    let percent = || row.percent.filter(|percent| percent.is_finite()).unwrap_or(0.0).clamp(0.0, 99.0);
+    match row.status.as_deref().map(str::to_ascii_lowercase).as_deref() {
+        Some("done") => Standing::Done,
+        Some("fail") => Standing::Failed("the CDN says: fail"),
+        Some("invalid") => Standing::Failed("the origin answered 4xx or 5xx"),
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=99")]
+        Some("process") if action == Action::Preload => Standing::Under(percent() as u8),
+        Some("process") => Standing::Under(0),
+        other => {
+            tracing::warn!(status = other, task = row.task_id, "a state that is not known; taken for one that runs");
+            Standing::Under(0)
+        }
+    }
+}
+
+fn progress_of(request: &OpenRequest, rows: &[TaskRow], total: usize) -> Option<Progress> {
+    if rows.is_empty() {
+        return None;
+    }
+    // A page may bring a row again that the page before had.
+    let by_row: BTreeMap<(&str, &str), &TaskRow> =
+        rows.iter().map(|row| ((row.url.as_str(), row.area.as_deref().unwrap_or_default()), row)).collect();
+    let repeated = rows.len() - by_row.len();
+    let total = total.saturating_sub(repeated).max(1);
+    let (mut sum, mut ended, mut failed_urls) = (0_usize, 0, Vec::<UrlFailure>::new());
+    for row in by_row.into_values() {
+        match standing(row, request.action) {
+            Standing::Under(percent) => sum += usize::from(percent),
+            Standing::Done => (sum, ended) = (sum + 100, ended + 1),
+            Standing::Failed(reason) => {
+                (sum, ended) = (sum + 100, ended + 1);
+                if failed_urls.last().is_none_or(|last| last.url != row.url) {
+                    failed_urls.push(UrlFailure { url: row.url.clone(), reason: reason.to_owned() });
+                }
+            }
+        }
+    }
+    let percent = if ended >= total { 100 } else { u8::try_from((sum / total).min(99)).unwrap_or(99) };
+    Some(Progress { vendor_id: request.vendor_id.clone(), percent, failure: None, failed_urls })
+}
+
+fn found_in(rows: Vec<TaskRow>, ahead: i64) -> Vec<FoundRequest> {
+    let mut found: BTreeMap<String, (i64, BTreeSet<String>)> = BTreeMap::new();
+    for row in rows {
+        let Some(created) = row.create_time.as_deref().and_then(time::read) else { continue };
+        let (accepted_at, urls) = found.entry(row.task_id).or_insert((i64::MAX, BTreeSet::new()));
+        *accepted_at = (created - ahead).min(*accepted_at);
+        urls.insert(row.url);
+    }
+    let request = |(vendor_id, (accepted_at, urls))| FoundRequest { vendor_id, accepted_at, urls };
+    found.into_iter().filter(|(id, _): &(String, _)| !id.is_empty()).map(request).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn row(url: &str, status: &str, percent: Option<f64>) -> TaskRow {
+        TaskRow {
+            task_id: "t".to_owned(),
+            url: url.to_owned(),
+            status: Some(status.to_owned()),
+            percent,
+            area: None,
+            create_time: None,
+        }
+    }
+
+    fn progress(action: Action, rows: &[TaskRow], total: usize) -> Option<(u8, usize)> {
+        let request = OpenRequest { vendor_id: "t".to_owned(), action };
+        progress_of(&request, rows, total).map(|progress| (progress.percent, progress.failed_urls.len()))
+    }
+
+    #[test]
+    fn a_purge_is_as_far_as_its_rows_and_a_preload_as_their_percentages() {
+        let refresh = |rows: &[TaskRow], total| progress(Action::Refresh, rows, total);
+        assert_eq!(refresh(&[], 0), None);
+        assert_eq!(refresh(&[row("a", "process", None), row("b", "done", None)], 2), Some((50, 0)));
+        assert_eq!(refresh(&[row("a", "Done", None), row("b", "DONE", None)], 2), Some((100, 0)));
+        assert_eq!(refresh(&[row("a", "fail", None), row("b", "done", None)], 2), Some((100, 1)));
+        // Rows that the vendor counts and did not send have not ended.
+        assert_eq!(refresh(&[row("a", "done", None)], 4), Some((25, 0)));
+        // The same row twice is one.
+        assert_eq!(refresh(&[row("a", "done", None), row("a", "done", None)], 2), Some((100, 0)));
+        let preload = |rows: &[TaskRow]| progress(Action::Preload, rows, rows.len());
+        assert_eq!(preload(&[row("a", "process", Some(40.0)), row("b", "Done", Some(100.0))]), Some((70, 0)));
+        assert_eq!(preload(&[row("a", "process", Some(100.0))]), Some((99, 0)));
+        assert_eq!(preload(&[row("a", "invalid", Some(100.0)), row("b", "done", None)]), Some((100, 1)));
+    }
+
+    proptest! {
+        #[test]
+        fn only_the_words_for_an_end_end_a_task(status in "\\PC{0,12}", percent in proptest::option::of(-1e9f64..1e9)) {
+            let ends = matches!(status.to_ascii_lowercase().as_str(), "done" | "fail" | "invalid");
+            let (percent, _) = progress(Action::Preload, &[row("a", &status, percent)], 1).unwrap();
+            prop_assert_eq!(percent == 100, ends);
+        }
+    }
+}
