@@ -3,12 +3,8 @@
 //! Names and types are those of the API's schema, version 2018-06-06. What may be `null` or missing is an `Option`, and a
 //! list that is left out is empty. Called by the other files of this folder.
 
-use serde::{Deserialize, Deserializer, Serialize};
-
-/// A list that may be `null`.
-pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    Ok(Option::<Vec<T>>::deserialize(deserializer)?.unwrap_or_default())
-}
+use super::cloud::list;
+use serde::{Deserialize, Serialize};
 
 /// A request without parameters.
 #[derive(Debug, Clone, Copy, Serialize)]

@@ -18,7 +18,7 @@ use chrono::DateTime;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use reqwest::{Response, StatusCode};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -257,4 +257,9 @@ impl Account {
 fn host(base: &Url) -> String {
     let name = base.host_str().unwrap_or_default();
     base.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"))
+}
+
+/// A list that may be `null`.
+pub(in crate::cdn) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(Option::<Vec<T>>::deserialize(deserializer)?.unwrap_or_default())
 }

@@ -12,7 +12,7 @@ mod quotas;
 mod refusal;
 mod signature;
 
-pub(in crate::cdn) use call::Account;
+pub(in crate::cdn) use call::{Account, list};
 pub(in crate::cdn) use download::{Downloads, Package, Packages};
 pub(in crate::cdn) use quotas::{Remembered, batch_size};
 pub(in crate::cdn) use refusal::Class;
