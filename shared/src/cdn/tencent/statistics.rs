@@ -18,9 +18,11 @@ pub(super) const DELAY_SECONDS: i64 = 30 * 60;
 /// How long the names of districts are remembered.
 const NAMES_REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
-/// The names of districts by their ids, as far as they were asked for.
+type Names = Arc<HashMap<i64, String>>;
+
+/// The names of districts by their ids, and when they were asked for.
 #[derive(Default)]
-pub(super) struct DistrictNames(Mutex<Option<(Arc<HashMap<i64, String>>, Instant)>>);
+pub(super) struct DistrictNames(Mutex<Option<(Names, Instant)>>);
 
 /// What one area's two series say of a stretch of slots.
 struct AreaSeries {
@@ -180,7 +182,7 @@ impl Tencent {
         Ok(rows.into_iter().map(|(text, sum)| (name(text), sum)).collect())
     }
 
-    async fn district_names(&self) -> Result<Arc<HashMap<i64, String>>, CdnError> {
+    async fn district_names(&self) -> Result<Names, CdnError> {
         let known = self.districts.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((names, _)) = known.filter(|(_, at)| at.elapsed() < NAMES_REMEMBERED) {
             return Ok(names);

@@ -11,14 +11,9 @@ pub fn spread(sum: u64, weights: &[u64]) -> Vec<u64> {
     let (mut seen, mut given) = (0_u128, 0_u64);
     for (index, weight) in weights.iter().enumerate() {
         seen += u128::from(*weight);
-        let until = if index + 1 == weights.len() {
-            sum
-        } else if total == 0 {
-            0
-        } else {
-            // Cumulative rounding: no share is off by more than one.
-            u64::try_from(u128::from(sum).saturating_mul(seen) / total).unwrap_or(sum)
-        };
+        // Cumulative rounding: no share is off by more than one.
+        let part = u128::from(sum).saturating_mul(seen).checked_div(total).unwrap_or(0);
+        let until = if index + 1 == weights.len() { sum } else { u64::try_from(part).unwrap_or(sum) };
         shares.push(until.saturating_sub(given));
         given = given.max(until);
     }
@@ -45,9 +40,8 @@ mod tests {
             prop_assert_eq!(shares.len(), weights.len());
             prop_assert_eq!(shares.iter().map(|share| u128::from(*share)).sum::<u128>(), u128::from(sum));
             let total: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
-            if total > 0 {
-                for (share, weight) in shares.iter().zip(&weights) {
-                    let exact = (u128::from(sum) * u128::from(*weight)) / total;
+            for (share, weight) in shares.iter().zip(&weights) {
+                if let Some(exact) = (u128::from(sum) * u128::from(*weight)).checked_div(total) {
                     prop_assert!(u128::from(*share).abs_diff(exact) <= 1);
                 }
             }
