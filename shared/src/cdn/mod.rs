@@ -15,6 +15,7 @@ use tokio::io::AsyncRead;
 
 mod capability;
 pub mod delivery;
+pub mod edgeone;
 mod error;
 pub mod gate;
 pub mod http;

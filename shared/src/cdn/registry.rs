@@ -29,6 +29,7 @@ macro_rules! vendors {
 vendors! {
     level3::Level3,
     tencent::Tencent,
+    edgeone::EdgeOne,
 }
 
 /// Why no client could be built. The message names the setting.

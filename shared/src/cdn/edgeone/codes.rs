@@ -1,0 +1,52 @@
+//! What EdgeOne's own error codes mean, where it differs from what their category means.
+//!
+//! Source: `errorcodes.py` of the vendor's SDK for EdgeOne (version 2022-09-01). A test holds the whole official list
+//! against it. Read by `tencent::cloud`.
+
+use crate::cdn::tencent::cloud::Class;
+
+pub(super) const CODES: &[(&str, Class)] = &[
+    ("FailedOperation.InsufficientAccountBalance", Class::Denied),
+    ("FailedOperation.InvalidZoneStatus", Class::Denied),
+    ("FailedOperation.ProductDiscontinued", Class::Denied),
+    ("FailedOperation.ProductNotActivated", Class::Denied),
+    ("InvalidParameter.DomainNotFound", Class::UnknownProperty),
+    ("InvalidParameter.HostNotFound", Class::UnknownProperty),
+    ("InvalidParameter.ZoneIsGrayPublishing", Class::Transient),
+    ("InvalidParameter.ZoneNotFound", Class::UnknownProperty),
+    ("InvalidParameterValue.DomainNotMatchZone", Class::UnknownProperty),
+    ("InvalidParameterValue.ZoneNotFound", Class::UnknownProperty),
+    ("InvalidParameterValue.ZonePaused", Class::Denied),
+    ("LimitExceeded.BatchQuota", Class::Batch),
+    ("LimitExceeded.CustomLogFieldRegexLimitExceeded", Class::Rejected),
+    ("LimitExceeded.DailyQuota", Class::Quota),
+    ("LimitExceeded.FunctionLimitExceeded", Class::Rejected),
+    ("LimitExceeded.InferenceService", Class::Rejected),
+    ("LimitExceeded.LoadBalancingCountLimitExceeded", Class::Rejected),
+    ("LimitExceeded.NamespaceLimitExceeded", Class::Rejected),
+    ("LimitExceeded.PackNotAllow", Class::Unsupported("the zone's plan does not include it")),
+    ("LimitExceeded.ProxyRulesLimitExceeded", Class::Rejected),
+    ("LimitExceeded.QueryTimeLimitExceeded", Class::Unsupported("the zone's plan keeps nothing that is as old")),
+    ("LimitExceeded.RateLimitExceeded", Class::RateLimited),
+    ("LimitExceeded.RuleLimitExceeded", Class::Rejected),
+    ("LimitExceeded.TimingDataItemLimitExceeded", Class::Rejected),
+    ("LimitExceeded.UserQuotaLimited", Class::Rejected),
+    ("LimitExceeded.ZoneBindPlan", Class::Rejected),
+    ("OperationDenied.ConfigLocked", Class::Transient),
+    ("OperationDenied.DisableZoneNotCompleted", Class::Transient),
+    ("OperationDenied.DomainStatusUnstable", Class::Transient),
+    ("OperationDenied.EnvNotReady", Class::Transient),
+    ("OperationDenied.L7HostInProcessStatus", Class::Transient),
+    ("OperationDenied.PlanHasBeenExpired", Class::Denied),
+    ("OperationDenied.PlanHasBeenIsolated", Class::Denied),
+    ("OperationDenied.ResourceHasBeenLocked", Class::Denied),
+    ("OperationDenied.ResourceLockedTemporary", Class::Transient),
+    ("OperationDenied.SwitchAreaOriginProtectionDeploying", Class::Transient),
+    ("OperationDenied.VersionControlIsGraying", Class::Transient),
+    ("OperationDenied.VersionControlLocked", Class::Transient),
+    ("OperationDenied.ZoneHasHostsModifyConflict", Class::Transient),
+    ("OperationDenied.ZoneNotActive", Class::Denied),
+    ("ResourceUnavailable.DomainNotFound", Class::UnknownProperty),
+    ("ResourceUnavailable.HostNotFound", Class::UnknownProperty),
+    ("ResourceUnavailable.ZoneNotFound", Class::UnknownProperty),
+];
