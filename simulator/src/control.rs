@@ -6,12 +6,13 @@
 //! * `POST faults` replaces the fault rules by a JSON list, `GET faults` shows them, `DELETE faults` ends them
 //! * `GET requests?since=N&limit=N` and `DELETE requests`; `GET summary`
 //! * `POST advance` with `{"seconds": N}` moves the simulated time on
-//! * `POST usage` with `{"golden": [..], "delay_minutes": N, "corrections": bool}`, each as wanted, changes the usage
-//!   data: rows `{"property", "time", "city", "volume", "requests"}` replace those of their property and UTC day;
-//!   `GET usage` shows what is set, `DELETE usage` goes back to the configuration
+//! * `POST usage` with `{"golden": [..], "delay_minutes": N, "corrections": bool}`, each as wanted, changes the usage:
+//!   rows `{"property", "time", "city", "volume", "requests"}` replace those of their property and UTC day; `GET`, `DELETE`
 //! * `POST logs` with `{"day", "property", "files", "lines", "out_of_order", "late", "broken", "header"}`, all but the day
 //!   as wanted, delivers a day's logs; `POST logs/complete` with `{"day", "property"}` brings what is late or broken
-//! * `GET config` shows the configuration without its secrets
+//! * `POST tencent` with `{"refuse_urls": [..], "fail_urls": [..], "task_state": "..", "tencent_delay_minutes": N,
+//!   "edgeone_delay_minutes": N}`, each as wanted, changes what those two answer ([`TencentState`]); `GET`, `DELETE`
+//! * `GET config` shows the configuration without its secrets; `DELETE` of others goes back to the configuration
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::logs::{LogCompletion, LogDelivery, LogDeliveryError};
 use crate::record::{Requests, Summary};
 use crate::reply::{JSON, Reply};
 use crate::stage::Stage;
+use crate::tencent_api::{TencentChange, TencentChangeError, TencentState};
 use crate::usage::{UsageChange, UsageChangeError, UsageState};
 
 /// Where the control endpoints begin.
@@ -126,6 +128,64 @@ impl Control {
         self.stage.logs.complete(day, property)
     }
 
+    /// Texts of URLs that Tencent Cloud CDN lists as `fail` or `invalid` and EdgeOne does not take; none ends it.
+    ///
+    /// # Errors
+    /// An empty text, which is in every URL; then nothing is changed.
+    pub fn refuse_urls(&self, texts: Vec<String>) -> Result<(), TencentChangeError> {
+        self.change_tencent(TencentChange { refuse_urls: Some(texts), ..TencentChange::default() })
+    }
+
+    /// Texts of URLs that end as failed at both; none ends it.
+    ///
+    /// # Errors
+    /// As [`Control::refuse_urls`].
+    pub fn fail_urls(&self, texts: Vec<String>) -> Result<(), TencentChangeError> {
+        self.change_tencent(TencentChange { fail_urls: Some(texts), ..TencentChange::default() })
+    }
+
+    /// The status that all tasks of Tencent Cloud CDN and EdgeOne are listed with, whatever their age; none ends it.
+    pub fn task_state(&self, word: Option<String>) {
+        let task_state = Some(word.unwrap_or_default());
+        // A word cannot be wrong.
+        let _ = self.change_tencent(TencentChange { task_state, ..TencentChange::default() });
+    }
+
+    /// How late the statistics of Tencent Cloud CDN are.
+    ///
+    /// # Errors
+    /// More than 31 days; then nothing is changed.
+    pub fn tencent_delay_minutes(&self, minutes: u32) -> Result<(), TencentChangeError> {
+        self.change_tencent(TencentChange { tencent_delay_minutes: Some(minutes), ..TencentChange::default() })
+    }
+
+    /// How late the statistics of EdgeOne are.
+    ///
+    /// # Errors
+    /// As [`Control::tencent_delay_minutes`].
+    pub fn edgeone_delay_minutes(&self, minutes: u32) -> Result<(), TencentChangeError> {
+        self.change_tencent(TencentChange { edgeone_delay_minutes: Some(minutes), ..TencentChange::default() })
+    }
+
+    /// Changes several of these at once.
+    ///
+    /// # Errors
+    /// As for each of them; then nothing is changed.
+    pub fn change_tencent(&self, change: TencentChange) -> Result<(), TencentChangeError> {
+        self.stage.switches.change(change)
+    }
+
+    /// Brings these back to what the configuration says.
+    pub fn reset_tencent(&self) {
+        self.stage.switches.reset();
+    }
+
+    /// What is set of these.
+    #[must_use]
+    pub fn tencent(&self) -> TencentState {
+        self.stage.switches.state()
+    }
+
     /// The configuration, secrets included.
     #[must_use]
     pub fn config(&self) -> &Config {
@@ -199,10 +259,21 @@ async fn route(control: &Control, mut request: Request) -> Result<String, Failur
             let LogCompletion { day, property } = read_json(&mut request).await?;
             write_logs(control, move |control| control.complete_logs(day, property.as_deref())).await
         }
-        (&Method::GET, "config") => to_json(&control.config().clone().without_secrets()),
-        (_, "faults" | "requests" | "summary" | "advance" | "usage" | "logs" | "logs/complete" | "config") => {
-            Err((StatusCode::METHOD_NOT_ALLOWED, "the method is not allowed".to_owned()))
+        (&Method::GET, "tencent") => to_json(&control.tencent()),
+        (&Method::POST, "tencent") => {
+            let change = read_json(&mut request).await?;
+            control.change_tencent(change).map_err(|error| bad(&error))?;
+            to_json(&control.tencent())
         }
+        (&Method::DELETE, "tencent") => {
+            control.reset_tencent();
+            to_json(&control.tencent())
+        }
+        (&Method::GET, "config") => to_json(&control.config().clone().without_secrets()),
+        (
+            _,
+            "faults" | "requests" | "summary" | "advance" | "usage" | "logs" | "logs/complete" | "tencent" | "config",
+        ) => Err((StatusCode::METHOD_NOT_ALLOWED, "the method is not allowed".to_owned())),
         _ => Err((StatusCode::NOT_FOUND, "there is no such control endpoint".to_owned())),
     }
 }

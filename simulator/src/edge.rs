@@ -18,7 +18,7 @@ use crate::config::{AccessGroupConfig, Config, Product, PropertyConfig};
 use crate::faults::FaultRule;
 use crate::operation::Operation;
 use crate::record::RequestEntry;
-use crate::reply::{Reply, TEXT, blocks, spoiled};
+use crate::reply::{Reply, SPOILED_XML, TEXT, blocks, spoiled};
 use crate::stage::Stage;
 
 /// The largest body that `?bytes=` gives.
@@ -70,7 +70,7 @@ impl Edge {
         if let Some(fault) = fault {
             tokio::time::sleep(fault.delay()).await;
             let mut normal = Reply::new(StatusCode::OK, TEXT, vec![b' '; 1024]);
-            if let Some(response) = spoiled(fault, Some(&mut normal), error) {
+            if let Some(response) = spoiled(fault, &SPOILED_XML, Some(&mut normal), error) {
                 return response;
             }
         }

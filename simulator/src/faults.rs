@@ -23,14 +23,18 @@ pub enum FaultKind {
     Status,
     /// The right answer, late by the rule's `delay_ms`.
     Slow,
-    /// 200 with bytes that are no XML.
+    /// 200 with bytes that are no XML and no JSON.
     Garbage,
     /// The connection ends in the middle of the declared body.
     Cut,
     /// 200 with a body of the rule's `bytes`: the start of an answer, then padding.
     Huge,
-    /// The list of invalidations answers as if there were none. Has no meaning for other operations.
+    /// A list of invalidations or of tasks answers as if there were none. Has no meaning for other operations.
     Forget,
+    /// 200 with the rule's `code` as the error. For actions of Tencent Cloud CDN and EdgeOne only.
+    Error,
+    /// A success with empty lists. For actions of Tencent Cloud CDN and EdgeOne only, and of those the reading ones.
+    Empty,
 }
 
 impl FaultKind {
@@ -45,6 +49,18 @@ impl FaultKind {
             Self::Cut => "cut",
             Self::Huge => "huge",
             Self::Forget => "forget",
+            Self::Error => "error",
+            Self::Empty => "empty",
+        }
+    }
+
+    /// Whether it has a meaning for an operation.
+    fn applies_to(self, operation: Operation) -> bool {
+        match self {
+            Self::Forget => operation.lists_tasks(),
+            Self::Error => operation.is_tencent_action(),
+            Self::Empty => operation.is_tencent_read(),
+            _ => true,
         }
     }
 }
@@ -68,7 +84,8 @@ pub struct FaultRule {
     /// The operations.
     #[serde(default)]
     pub operation: FaultTarget,
-    /// Only requests for this property (its name in the configuration); absent: all.
+    /// Only requests for this property or domain (its name in the configuration); absent: all. Where a request names
+    /// several domains, one of them is enough.
     #[serde(default)]
     pub property: Option<String>,
     /// What goes wrong.
@@ -76,6 +93,9 @@ pub struct FaultRule {
     /// The status of `status`, 200 to 599.
     #[serde(default)]
     pub status: Option<u16>,
+    /// The vendor's error code of `error`.
+    #[serde(default)]
+    pub code: Option<String>,
     /// Milliseconds before the answer, for any kind; `slow` needs it.
     #[serde(default)]
     pub delay_ms: u64,
@@ -105,6 +125,7 @@ impl FaultRule {
             property: None,
             kind,
             status: None,
+            code: None,
             delay_ms: 0,
             bytes: None,
             times: None,
@@ -119,27 +140,31 @@ impl FaultRule {
     }
 
     fn check(&self) -> Result<(), &'static str> {
-        let list = FaultTarget::Only(Operation::Invalidations);
+        let only = match self.operation {
+            FaultTarget::Any => None,
+            FaultTarget::Only(operation) => Some(operation),
+        };
         match self.kind {
             FaultKind::Status if !self.status.is_some_and(|status| (200..=599).contains(&status)) => {
                 Err("status needs a status from 200 to 599")
             }
             FaultKind::Slow if self.delay_ms == 0 => Err("slow needs delay_ms"),
             FaultKind::Huge if self.bytes.is_none() => Err("huge needs bytes"),
-            FaultKind::Forget if self.operation != list && self.operation != FaultTarget::Any => {
-                Err("forget is for the operation invalidations")
+            FaultKind::Error if self.code.as_deref().is_none_or(str::is_empty) => Err("error needs a code"),
+            kind if only.is_some_and(|operation| !kind.applies_to(operation)) => {
+                Err("this kind has no meaning for the operation")
             }
             _ if self.delay_ms > MAX_DELAY_MS => Err("delay_ms is more than an hour"),
             _ => Ok(()),
         }
     }
 
-    fn matches(&self, operation: Operation, property: Option<&str>) -> bool {
+    fn matches(&self, operation: Operation, properties: &[&str]) -> bool {
         let operation_matches = match self.operation {
-            FaultTarget::Any => self.kind != FaultKind::Forget || operation == Operation::Invalidations,
+            FaultTarget::Any => self.kind.applies_to(operation),
             FaultTarget::Only(only) => only == operation,
         };
-        operation_matches && (self.property.is_none() || self.property.as_deref() == property)
+        operation_matches && self.property.as_deref().is_none_or(|property| properties.contains(&property))
     }
 }
 
@@ -182,10 +207,15 @@ impl Faults {
 
     /// The fault of one request, which is thereby used once.
     pub(crate) fn take(&self, operation: Operation, property: Option<&str>) -> Option<FaultRule> {
+        self.take_for(operation, property.as_slice())
+    }
+
+    /// The same for a request that names several properties.
+    pub(crate) fn take_for(&self, operation: Operation, properties: &[&str]) -> Option<FaultRule> {
         let mut states = locked(&self.0);
         for state in states.iter_mut() {
             let rule = &mut state.rule;
-            if !rule.matches(operation, property) || rule.times == Some(0) {
+            if !rule.matches(operation, properties) || rule.times == Some(0) {
                 continue;
             }
             if rule.skip > 0 {
@@ -246,6 +276,17 @@ mod tests {
     }
 
     #[test]
+    fn kinds_for_actions_leave_the_other_operations_alone() {
+        let faults = faults(r#"[{"kind":"error","code":"InternalError","times":1},{"kind":"empty","property":"b"}]"#);
+        assert!(faults.take(Operation::Invalidate, None).is_none());
+        assert!(faults.take(Operation::TencentLog, None).is_none());
+        assert_eq!(faults.take(Operation::EdgeOneCreatePurgeTask, None).unwrap().kind, FaultKind::Error);
+        assert!(faults.take(Operation::TencentPushUrlsCache, Some("b")).is_none());
+        assert!(faults.take_for(Operation::TencentDescribeCdnData, &["a", "c"]).is_none());
+        assert_eq!(faults.take_for(Operation::TencentDescribeCdnData, &["a", "b"]).unwrap().kind, FaultKind::Empty);
+    }
+
+    #[test]
     fn rules_without_meaning_are_refused() {
         for rule in [
             r#"{"kind":"status"}"#,
@@ -254,6 +295,11 @@ mod tests {
             r#"{"kind":"huge"}"#,
             r#"{"kind":"forget","operation":"key"}"#,
             r#"{"kind":"cut","operation":"nothing"}"#,
+            r#"{"kind":"error"}"#,
+            r#"{"kind":"error","code":"InternalError","operation":"invalidate"}"#,
+            r#"{"kind":"error","code":"InternalError","operation":"tencentLog"}"#,
+            r#"{"kind":"empty","operation":"tencentPurgeUrlsCache"}"#,
+            r#"{"kind":"forget","operation":"tencentDescribeDomains"}"#,
             r#"{"kind":"cut","delay_ms":3600001}"#,
             r#"{"kind":"cut","time":1}"#,
         ] {

@@ -7,13 +7,15 @@
 //! It shares no code with the clients of these vendors, so that a mistake of theirs cannot hide in it.
 //! Facts come from the vendors' help pages; where those are silent, the choice is written beside the code.
 //!
-//! Each vendor is a folder; what they share (clock, faults, record) is beside them. Started by
+//! Each vendor is a folder; what they share (clock, faults, record) is beside them. Tencent Cloud CDN and EdgeOne also
+//! share their transport, `tencent_api`. Started by
 //! `overseas up` and `overseas simulate`, and by tests; [`start`] has an example.
 
 mod clock;
 mod config;
 mod control;
 mod edge;
+mod edgeone;
 mod error;
 mod faults;
 mod hash;
@@ -25,18 +27,27 @@ mod record;
 mod reply;
 mod server;
 mod stage;
+mod tencent;
+mod tencent_api;
 mod usage;
 
 pub use clock::{Clock, SystemClock};
 pub use config::{
-    AccessGroupConfig, Config, DateTo, EmptyList, GoldenUsage, KeyConfig, LogHeader, Product, PropertyConfig,
-    ServiceConfig,
+    AccessGroupConfig, Config, DateTo, DistrictForm, EdgeOneConfig, EdgeOneDomain, EdgeOneQuotas, EdgeOneStatus,
+    EdgeOneZone, EdgeOneZoneStatus, EmptyList, GoldenUsage, KeyConfig, LogHeader, Product, PropertyConfig,
+    ServiceConfig, TaskQuota, TencentArea, TencentConfig, TencentDomain, TencentProduct, TencentQuotas, TencentStatus,
 };
 pub use control::Control;
+pub use edgeone::edgeone_log_lines;
 pub use error::SimulatorError;
 pub use faults::{FaultKind, FaultRule, FaultRuleError, FaultState, FaultTarget};
 pub use logs::{LogDelivery, LogDeliveryError};
 pub use operation::Operation;
 pub use record::{DuplicatePath, Duplicates, RequestEntry, Requests, Summary};
 pub use server::{Simulator, serve, start, start_with_clock};
+pub use tencent::tencent_log_lines;
+pub use tencent_api::{
+    CountryShare, DistrictShare, TencentChange, TencentChangeError, TencentState, edgeone_country_split, edgeone_usage,
+    tencent_district_split, tencent_usage,
+};
 pub use usage::{UsageChange, UsageChangeError, UsageState};

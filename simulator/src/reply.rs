@@ -20,15 +20,32 @@ pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 
 static BLOCK: [u8; 64 << 10] = [b' '; 64 << 10];
 
-/// Every way to parse this as XML fails: an unclosed tag, a control character, bytes that are no UTF-8.
-const GARBAGE: &[u8] = b"<accessGroup id=<<\x00\xff\xfe}{ 502 bad weather";
+/// The language of the answers that are spoiled.
+pub(crate) struct Spoiling {
+    content_type: &'static str,
+    /// Every way to parse this fails: something unclosed, a control character, bytes that are no UTF-8.
+    garbage: &'static [u8],
+    /// What stands in for the answer to a request that had no effect because its connection was cut.
+    cut_before_effect: &'static [u8],
+    /// Where a huge answer begins.
+    huge_start: &'static [u8],
+}
 
-/// What stands in for the answer to a request that had no effect because its connection was cut.
-const CUT_BEFORE_EFFECT: &[u8] =
-    b"<accessGroup id=\"\" name=\"\"><apiCorrelationId>CDNPortal</apiCorrelationId></accessGroup>";
+/// Spoiled answers of a vendor that answers XML, and of the edge.
+pub(crate) const SPOILED_XML: Spoiling = Spoiling {
+    content_type: XML,
+    garbage: b"<accessGroup id=<<\x00\xff\xfe}{ 502 bad weather",
+    cut_before_effect: b"<accessGroup id=\"\" name=\"\"><apiCorrelationId>CDNPortal</apiCorrelationId></accessGroup>",
+    huge_start: b"<accessGroup id=\"1\" name=\"huge\"><apiCorrelationId>CDNPortal</apiCorrelationId>",
+};
 
-/// Where a huge answer begins.
-const HUGE_START: &[u8] = b"<accessGroup id=\"1\" name=\"huge\"><apiCorrelationId>CDNPortal</apiCorrelationId>";
+/// Spoiled answers of a vendor that answers JSON.
+pub(crate) const SPOILED_JSON: Spoiling = Spoiling {
+    content_type: JSON,
+    garbage: b"{\"Response\":{\"RequestId\":<\x00\xff\xfe}{ 502 bad weather",
+    cut_before_effect: b"{\"Response\":{\"TaskId\":\"\",\"RequestId\":\"00000000-0000-0000-0000-000000000000\"}}",
+    huge_start: b"{\"Response\":{\"RequestId\":\"00000000-0000-0000-0000-000000000000\",",
+};
 
 /// How much of a body in pieces is made for an answer that is cut.
 const CUT_FROM: usize = 1 << 20;
@@ -126,32 +143,34 @@ fn streamed(pieces: Pieces, flight: Option<InFlight>) -> impl Stream<Item = io::
     })
 }
 
-/// The answer that the fault wants in place of the `normal` one; none if the normal one is to go out as it is.
+/// The answer that the fault wants in place of the `normal` one; none if the normal one is to go out as it is. Errors of
+/// a vendor's own and empty lists are that vendor's part.
 pub(crate) fn spoiled(
     fault: &FaultRule,
+    language: &Spoiling,
     normal: Option<&mut Reply>,
     error: impl FnOnce(StatusCode, &str) -> Reply,
 ) -> Option<Response> {
     let response = match fault.kind {
-        FaultKind::Slow | FaultKind::Forget => return None,
+        FaultKind::Slow | FaultKind::Forget | FaultKind::Error | FaultKind::Empty => return None,
         FaultKind::Forbidden => error(StatusCode::FORBIDDEN, "Forbidden").into_response(),
         FaultKind::Status => {
             let status = fault.status.and_then(|status| StatusCode::from_u16(status).ok());
             let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             error(status, "The service is unavailable").into_response()
         }
-        FaultKind::Garbage => Reply::new(StatusCode::OK, XML, GARBAGE).into_response(),
-        FaultKind::Cut => cut(normal),
-        FaultKind::Huge => huge(fault.bytes.unwrap_or(0)),
+        FaultKind::Garbage => Reply::new(StatusCode::OK, language.content_type, language.garbage).into_response(),
+        FaultKind::Cut => cut(language, normal),
+        FaultKind::Huge => huge(language, fault.bytes.unwrap_or(0)),
     };
     Some(response)
 }
 
 /// Declares the whole body, sends half of it, and fails; hyper then closes the connection.
-fn cut(normal: Option<&mut Reply>) -> Response {
+fn cut(language: &Spoiling, normal: Option<&mut Reply>) -> Response {
     let (status, content_type, body) = match normal {
         Some(reply) => (reply.status, reply.content_type, reply.beginning()),
-        None => (StatusCode::OK, XML, Bytes::from_static(CUT_BEFORE_EFFECT)),
+        None => (StatusCode::OK, language.content_type, Bytes::from_static(language.cut_before_effect)),
     };
     let half = body.slice(..body.len() / 2);
     let failure = stream::once(async {
@@ -167,12 +186,12 @@ fn cut(normal: Option<&mut Reply>) -> Response {
 }
 
 /// No declared length: a client finds out by reading, and has to have a limit of its own.
-fn huge(bytes: u64) -> Response {
-    let padding = bytes.saturating_sub(HUGE_START.len() as u64);
-    let start = stream::iter([Ok(Bytes::from_static(HUGE_START))]);
+fn huge(language: &Spoiling, bytes: u64) -> Response {
+    let padding = bytes.saturating_sub(language.huge_start.len() as u64);
+    let start = stream::iter([Ok(Bytes::from_static(language.huge_start))]);
     Response::builder()
         .status(StatusCode::OK)
-        .header(header::CONTENT_TYPE, XML)
+        .header(header::CONTENT_TYPE, language.content_type)
         .body(Body::from_bytes_stream(start.chain(blocks(padding))))
 }
 

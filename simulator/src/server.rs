@@ -2,7 +2,8 @@
 //!
 //! Both addresses are bound and the last days' logs are there when `start` returns, so a client may begin at once; if
 //! one cannot be had, nothing is left running. A simulator ends with its handle: `stop` waits until the addresses are
-//! free, dropping does not wait. The control endpoints stand before the vendor's API on one address.
+//! free, dropping does not wait. One address has the control endpoints, the APIs of Tencent Cloud CDN and EdgeOne (see
+//! `TencentApi::takes`), and for all other requests that of Level 3.
 //! Called by `overseas up`, `overseas simulate` and tests.
 
 use std::future::Future;
@@ -27,6 +28,7 @@ use crate::error::SimulatorError;
 use crate::level3::Level3;
 use crate::logs::{deliver_at_start, deliver_each_day};
 use crate::stage::Stage;
+use crate::tencent_api::{LOG_PREFIX, TencentApi};
 
 /// How long requests in progress may take to end after a stop.
 const GRACE: Duration = Duration::from_secs(1);
@@ -103,7 +105,11 @@ pub async fn start_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<S
     let (delivering, settings) = (Arc::clone(&stage), Arc::clone(&config));
     spawn_blocking(move || deliver_at_start(&delivering, &settings, today)).await??;
     let control = Control::new(Arc::clone(&stage), Arc::clone(&config));
-    let front = Front { control: control.clone(), level3: Level3::new(&config, Arc::clone(&stage)) };
+    let front = Front {
+        control: control.clone(),
+        level3: Level3::new(&config, Arc::clone(&stage)),
+        tencent: TencentApi::new(&config, Arc::clone(&stage)),
+    };
     let stop = CancellationToken::new();
     let (vendor_address, edge_address) = (vendor.1, edge.1);
     tracing::info!(vendor = %vendor_address, edge = %edge_address, "simulator listening");
@@ -131,18 +137,24 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
     Ok(())
 }
 
-/// The vendor's API with the control endpoints beside it.
+/// The vendors' APIs with the control endpoints beside them.
 struct Front {
     control: Control,
     level3: Level3,
+    tencent: TencentApi,
 }
 
 impl Endpoint for Front {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        Ok(if request.original_uri().path().starts_with(control::PREFIX) {
+        let path = request.original_uri().path();
+        Ok(if path.starts_with(control::PREFIX) {
             control::answer(&self.control, request).await
+        } else if path.starts_with(LOG_PREFIX) {
+            self.tencent.download(request).await
+        } else if TencentApi::takes(&request) {
+            self.tencent.answer(request).await
         } else {
             self.level3.answer(request).await
         })

@@ -1,5 +1,5 @@
 //! What all simulated servers share: one clock, one list of faults, one record of requests, one set of usage data,
-//! one folder of access logs.
+//! one folder of access logs, one set of switches.
 //!
 //! There is one stage for each simulator, so that requests to the vendor and to the edge are numbered in
 //! one order and a move of the time is seen by both. Made by `server`, and handed to the vendors, the
@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::faults::Faults;
 use crate::logs::LogShelf;
 use crate::record::Recorder;
+use crate::tencent_api::SwitchBoard;
 use crate::usage::UsageBook;
 
 pub(crate) struct Stage {
@@ -20,6 +21,7 @@ pub(crate) struct Stage {
     pub(crate) record: Arc<Recorder>,
     pub(crate) usage: UsageBook,
     pub(crate) logs: LogShelf,
+    pub(crate) switches: SwitchBoard,
 }
 
 impl Stage {
@@ -30,6 +32,7 @@ impl Stage {
             record: Recorder::new(config.record_limit),
             usage: UsageBook::new(config),
             logs: LogShelf::new(config),
+            switches: SwitchBoard::new(config),
         }
     }
 }

@@ -46,6 +46,7 @@ mod support;
 mod sync;
 mod task_lists;
 mod telemetry;
+mod tencent_sdk;
 mod upgrade;
 mod usage_collecting;
 mod usage_sums;

@@ -6,7 +6,9 @@
 
 use std::collections::HashSet;
 
+use super::edgeone::check_edgeone;
 use super::logs::{check_days, check_size};
+use super::tencent::check_tencent;
 use super::usage::{check_cities, check_delay, check_golden};
 use super::{AccessGroupConfig, Config, PropertyConfig};
 
@@ -35,7 +37,9 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
     check_delay(config.usage_delay_minutes)?;
     check_golden(&config.usage_golden)?;
     check_days(config.log_days, &config.log_golden_days)?;
-    check_size(config.log_files, config.log_lines)
+    check_size(config.log_files, config.log_lines)?;
+    config.tencent.as_ref().map_or(Ok(()), check_tencent)?;
+    config.edgeone.as_ref().map_or(Ok(()), check_edgeone)
 }
 
 /// The names that were met while a tree is checked.

@@ -6,7 +6,9 @@
 //! Called by the command line (`overseas simulate`, `overseas up`) and by tests.
 
 mod check;
+mod edgeone;
 mod logs;
+mod tencent;
 mod usage;
 
 use std::fmt;
@@ -16,8 +18,13 @@ use std::path::{Path, PathBuf};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
+pub use self::edgeone::{EdgeOneConfig, EdgeOneDomain, EdgeOneQuotas, EdgeOneStatus, EdgeOneZone, EdgeOneZoneStatus};
 pub use self::logs::LogHeader;
 pub(crate) use self::logs::{check_size, has_folder, is_without_log};
+pub(crate) use self::tencent::check_delay_minutes;
+pub use self::tencent::{
+    DistrictForm, TaskQuota, TencentArea, TencentConfig, TencentDomain, TencentProduct, TencentQuotas, TencentStatus,
+};
 pub use self::usage::{DateTo, GoldenUsage};
 pub(crate) use self::usage::{FIRST_SECOND, GIGABYTE, MAX_CITIES, POINT_SECONDS, check_delay, check_golden, day_of};
 use crate::error::SimulatorError;
@@ -92,6 +99,12 @@ pub struct Config {
     /// The top access groups; each key sees the part of a tree that begins at its own group.
     #[serde(default = "demo_access_groups")]
     pub access_groups: Vec<AccessGroupConfig>,
+    /// The account at Tencent Cloud CDN; none: the vendor is not played.
+    #[serde(default = "demo_tencent", skip_serializing_if = "Option::is_none")]
+    pub tencent: Option<TencentConfig>,
+    /// The account at Tencent EdgeOne; none: the vendor is not played.
+    #[serde(default = "demo_edgeone", skip_serializing_if = "Option::is_none")]
+    pub edgeone: Option<EdgeOneConfig>,
 }
 
 /// How a list without invalidations looks (the Level 3 Media Portal API help leaves it open, so a client accepts both).
@@ -245,6 +258,11 @@ impl Config {
         for key in &mut self.keys {
             key.secret = "(hidden)".to_owned();
         }
+        let of_tencent = self.tencent.as_mut().map(|account| &mut account.secret_key);
+        let of_edgeone = self.edgeone.as_mut().map(|account| &mut account.secret_key);
+        for secret in of_tencent.into_iter().chain(of_edgeone) {
+            "(hidden)".clone_into(secret);
+        }
         self
     }
 
@@ -351,6 +369,14 @@ fn demo_access_groups() -> Vec<AccessGroupConfig> {
     Config::demo().access_groups
 }
 
+fn demo_tencent() -> Option<TencentConfig> {
+    Config::demo().tencent
+}
+
+fn demo_edgeone() -> Option<EdgeOneConfig> {
+    Config::demo().edgeone
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -421,8 +447,12 @@ mod tests {
         let shown = toml::to_string(&Config::demo().without_secrets()).unwrap();
         let debugged = format!("{:?}", Config::demo());
         for text in [shown, debugged] {
-            assert!(text.contains("279000001"));
-            assert!(!text.contains("EXAMPLEsecret0123456"));
+            for id in ["279000001", "AKIDEXAMPLEcdn0123456789", "AKIDEXAMPLEteo0123456789"] {
+                assert!(text.contains(id), "{text}");
+            }
+            for secret in ["EXAMPLEsecret0123456", "EXAMPLEcdnKey0123456789", "EXAMPLEteoKey0123456789"] {
+                assert!(!text.contains(secret), "{text}");
+            }
         }
     }
 }

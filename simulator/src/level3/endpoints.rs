@@ -62,9 +62,7 @@ impl Level3 {
                     Format::Json => json_reply(&answers::list_json(&selection, &correlation, &lists)),
                 })
             }
-            Operation::Edge | Operation::Unknown => {
-                Err(Refused::new(StatusCode::NOT_FOUND, "There is no such resource"))
-            }
+            _ => Err(Refused::new(StatusCode::NOT_FOUND, "There is no such resource")),
         }
     }
 

@@ -36,7 +36,7 @@ use crate::config::{Config, DateTo, EmptyList, KeyConfig};
 use crate::faults::{FaultKind, FaultRule};
 use crate::operation::Operation;
 use crate::record::{InFlight, RequestEntry};
-use crate::reply::{JSON, Reply, XML, spoiled};
+use crate::reply::{JSON, Reply, SPOILED_XML, XML, spoiled};
 use crate::stage::Stage;
 
 /// The largest body of a request.
@@ -135,7 +135,7 @@ impl Level3 {
         if fault.after_effect {
             let mut reply = self.reply(visit);
             tokio::time::sleep(fault.delay()).await;
-            let response = spoiled(fault, Some(&mut reply), error);
+            let response = spoiled(fault, &SPOILED_XML, Some(&mut reply), error);
             return response.map_or(Outgoing::Meant(reply), Outgoing::Spoiled);
         }
         tokio::time::sleep(fault.delay()).await;
@@ -144,10 +144,10 @@ impl Level3 {
         let may_read = fault.kind == FaultKind::Cut && harmless;
         if may_read {
             let mut reply = self.reply(visit);
-            let response = spoiled(fault, Some(&mut reply), error);
+            let response = spoiled(fault, &SPOILED_XML, Some(&mut reply), error);
             return response.map_or(Outgoing::Meant(reply), Outgoing::Spoiled);
         }
-        match spoiled(fault, None, error) {
+        match spoiled(fault, &SPOILED_XML, None, error) {
             Some(response) => Outgoing::Spoiled(response),
             None => Outgoing::Meant(self.reply(visit)),
         }

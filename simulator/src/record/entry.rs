@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::operation::Operation;
 
@@ -29,20 +30,20 @@ pub struct RequestEntry {
     pub query: String,
     /// What was asked for.
     pub operation: Operation,
-    /// The property, where the request named one.
+    /// The property or domain, where the request named one; the first of several.
     pub property: Option<String>,
     /// The key id that the request claimed.
     pub key_id: Option<String>,
     /// The answer's status; none if the simulator was stopped before it was ready. A client that goes away changes nothing:
     /// its request is carried out all the same.
     pub status: Option<u16>,
-    /// The paths of an invalidation, as far as its body could be read.
+    /// The paths of an invalidation, or the URLs or targets of a task, as far as the body could be read.
     pub paths: Arc<[String]>,
     /// The size of the request's body.
     pub body_bytes: usize,
     /// The fault that was applied.
     pub fault: Option<&'static str>,
-    /// Whether an invalidation was registered, even if the answer went wrong.
+    /// Whether an invalidation or a task was registered, even if the answer went wrong.
     pub registered: bool,
     /// How many requests were in progress when it started, itself included; the edge's are counted apart.
     pub concurrent: usize,
@@ -52,6 +53,12 @@ pub struct RequestEntry {
     /// The host that was asked, for the edge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// The parameters of an action, for Tencent Cloud CDN and EdgeOne.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<Arc<Value>>,
+    /// The error that was answered with status 200, for Tencent Cloud CDN and EdgeOne.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
 }
 
 impl RequestEntry {
@@ -74,6 +81,8 @@ impl RequestEntry {
             concurrent: 0,
             url: None,
             host: None,
+            body: None,
+            error_code: None,
         }
     }
 
@@ -81,7 +90,9 @@ impl RequestEntry {
     pub(super) fn kept_bytes(&self) -> usize {
         let paths: usize = self.paths.iter().map(|path| path.len() + 24).sum();
         let url = self.url.as_ref().map_or(0, String::len);
-        256 + self.path.len() + self.query.len() + url + paths
+        // Roughly what the values of a parsed body take.
+        let body = if self.body.is_some() { 4 * self.body_bytes.max(self.query.len()) } else { 0 };
+        256 + self.path.len() + self.query.len() + url + paths + body
     }
 }
 
