@@ -59,6 +59,21 @@ pub struct LogFile {
     pub version: String,
 }
 
+/// How the lines of log files are laid out: whether files begin with headers, and where a line's time is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LineLayout {
+    /// Date and time are the first two fields; files may begin with headers.
+    #[default]
+    DateAndTime,
+    /// The time is the first field; every line is a request.
+    TimeFirst,
+    /// Every line is a JSON object with the time in this member, as text.
+    Json {
+        /// The member's name.
+        time: &'static str,
+    },
+}
+
 /// The content of a log file.
 pub type LogReader = Box<dyn AsyncRead + Send + Unpin>;
 
@@ -67,6 +82,11 @@ pub type LogReader = Box<dyn AsyncRead + Send + Unpin>;
 pub trait DeliveredLogs: Send + Sync {
     /// The files, by name.
     fn files(&self) -> &[LogFile];
+
+    /// How their lines are laid out.
+    fn layout(&self) -> LineLayout {
+        LineLayout::DateAndTime
+    }
 
     /// Brings the files here, where they cannot be streamed from where they are.
     async fn fetch(&self) -> Result<(), CdnError> {

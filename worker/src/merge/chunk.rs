@@ -3,6 +3,7 @@
 //! What a chunk takes in memory is what it was made for, also when its lines are short. Called by the merge.
 
 use super::line;
+use overseas_shared::cdn::LineLayout;
 
 /// What a line costs beyond its text: its entry and, while sorting, half of another one.
 const LINE_COST: usize = 24;
@@ -16,6 +17,7 @@ struct Entry {
 
 #[derive(Default)]
 pub(super) struct Chunk {
+    layout: LineLayout,
     budget: usize,
     text: Vec<u8>,
     entries: Vec<Entry>,
@@ -23,9 +25,9 @@ pub(super) struct Chunk {
 
 impl Chunk {
     /// A chunk that grows to this many bytes; it takes none before.
-    pub(super) fn new(budget: usize) -> Self {
+    pub(super) fn new(budget: usize, layout: LineLayout) -> Self {
         let budget = budget.min(u32::MAX as usize);
-        Self { budget, text: Vec::new(), entries: Vec::new() }
+        Self { layout, budget, text: Vec::new(), entries: Vec::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -44,13 +46,13 @@ impl Chunk {
         grow(&mut self.text, line.len(), self.budget);
         grow(&mut self.entries, 1, self.budget / LINE_COST);
         self.text.extend_from_slice(line);
-        self.entries.push(Entry { key: line::key(line), begin, length });
+        self.entries.push(Entry { key: line::key(self.layout, line), begin, length });
     }
 
     /// Lines of equal time stay in their order.
     pub(super) fn sort(&mut self) {
-        let text = &self.text;
-        self.entries.sort_by(|a, b| line::compare((a.key, line_of(text, a)), (b.key, line_of(text, b))));
+        let (layout, text) = (self.layout, &self.text);
+        self.entries.sort_by(|a, b| line::compare(layout, (a.key, line_of(text, a)), (b.key, line_of(text, b))));
     }
 
     pub(super) fn lines(&self) -> impl Iterator<Item = &[u8]> {

@@ -1,8 +1,10 @@
 //! Cutting decompressed bytes into lines, leaving headers out, and what a line is sorted by.
 //!
-//! A line that begins with `#` is a directive of W3C's extended log format, wherever it stands. Vendors also send two
+//! How lines are laid out, the vendor's client says. Of those with date and time first, one that begins with `#` is a directive of W3C's extended log format, wherever it stands. Vendors also send two
 //! header lines without that sign: of the first two lines of a file, those that do not begin with a time are dropped.
 //! A line longer than [`MOST_LINE`] is cut, so that no file can fill the memory. Called by the merge.
+
+use overseas_shared::cdn::LineLayout;
 
 /// Longest line in bytes; request lines of servers end at a fraction of it.
 pub(super) const MOST_LINE: usize = 64 * 1024;
@@ -12,6 +14,7 @@ pub(super) const IRREGULAR: u64 = u64::MAX;
 /// Makes lines out of the pieces of one file.
 #[derive(Default)]
 pub(super) struct Lines {
+    layout: LineLayout,
     /// The beginning of a line whose end has not been seen.
     rest: Vec<u8>,
     is_long: bool,
@@ -20,6 +23,10 @@ pub(super) struct Lines {
 }
 
 impl Lines {
+    pub(super) fn new(layout: LineLayout) -> Self {
+        Self { layout, ..Self::default() }
+    }
+
     /// Hands out the lines that end in this piece, without their line feeds.
     pub(super) fn feed<E>(&mut self, piece: &[u8], mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let mut begin = 0;
@@ -64,7 +71,8 @@ impl Lines {
 
     fn hand_out<E>(&mut self, line: &[u8], mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         self.seen += 1;
-        let is_header = line.first() == Some(&b'#') || (self.seen <= 2 && !begins_with_time(line));
+        let is_header = self.layout == LineLayout::DateAndTime
+            && (line.first() == Some(&b'#') || (self.seen <= 2 && !begins_with_time(line)));
         if is_header { Ok(()) } else { take(line) }
     }
 }
@@ -80,16 +88,40 @@ fn begins_with_time(line: &[u8]) -> bool {
         })
 }
 
-/// The time as a number, in whose order lines come as they do by the bytes of their first two fields;
+/// The time as a number, in whose order lines come as they do by the bytes of what they are sorted by;
 /// [`IRREGULAR`] where only the bytes can tell.
-pub(super) fn key(line: &[u8]) -> u64 {
+pub(super) fn key(layout: LineLayout, line: &[u8]) -> u64 {
+    match layout {
+        LineLayout::DateAndTime => date_and_time(line),
+        LineLayout::TimeFirst => compact_time(sort_text(layout, line)),
+        LineLayout::Json { .. } => universal_time(sort_text(layout, line)),
+    }
+}
+
+/// `20261123043243`.
+fn compact_time(text: &[u8]) -> u64 {
+    if text.len() == 14 && text.iter().all(u8::is_ascii_digit) { number(text) } else { IRREGULAR }
+}
+
+/// `2026-11-22T05:16:21Z`.
+fn universal_time(text: &[u8]) -> u64 {
+    if text.len() != 20 || text[10] != b'T' || text[19] != b'Z' || !begins_with_time(text) {
+        return IRREGULAR;
+    }
+    [0..4, 5..7, 8..10, 11..13, 14..16, 17..19].into_iter().fold(0, |sum, range| sum * 100 + number(&text[range]))
+}
+
+fn number(digits: &[u8]) -> u64 {
+    digits.iter().fold(0, |number, byte| number * 10 + u64::from(byte - b'0'))
+}
+
+/// `2013-10-08 10:13:24`, perhaps with `.250`.
+fn date_and_time(line: &[u8]) -> u64 {
     let ends = |at: usize| line.get(at).is_none_or(|byte| matches!(byte, b' ' | b'\t'));
     if line.len() < 19 || line[10] != b' ' || !begins_with_time(line) {
         return IRREGULAR;
     }
-    let digits = |range: std::ops::Range<usize>| {
-        line[range].iter().fold(0_u64, |number, byte| number * 10 + u64::from(byte - b'0'))
-    };
+    let digits = |range: std::ops::Range<usize>| number(&line[range]);
     let seconds = [0..4, 5..7, 8..10, 11..13, 14..16, 17..19]
         .into_iter()
         .zip([0, 100, 100, 100, 100, 100])
@@ -104,11 +136,32 @@ pub(super) fn key(line: &[u8]) -> u64 {
     }
 }
 
-/// The first two fields of a line, the blanks before them included.
-fn first_fields(line: &[u8]) -> &[u8] {
+/// What a line is sorted by.
+fn sort_text(layout: LineLayout, line: &[u8]) -> &[u8] {
+    match layout {
+        LineLayout::DateAndTime => first_fields(line, 2),
+        LineLayout::TimeFirst => first_fields(line, 1),
+        LineLayout::Json { time } => json_text(line, time.as_bytes()),
+    }
+}
+
+/// The text in a member of a JSON object, empty where there is none; times hold nothing that is escaped.
+fn json_text<'a>(line: &'a [u8], member: &[u8]) -> &'a [u8] {
+    let names = memchr::memmem::find_iter(line, member);
+    let quoted = names.filter(|at| *at > 0 && line[at - 1] == b'"');
+    let mut texts = quoted.filter_map(|at| {
+        let rest = line[at + member.len()..].strip_prefix(b"\"")?.trim_ascii_start();
+        let rest = rest.strip_prefix(b":")?.trim_ascii_start().strip_prefix(b"\"")?;
+        Some(&rest[..memchr::memchr(b'"', rest)?])
+    });
+    texts.next().unwrap_or_default()
+}
+
+/// The first fields of a line, the blanks before them included.
+fn first_fields(line: &[u8], fields: usize) -> &[u8] {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let mut end = 0;
-    for _ in 0..2 {
+    for _ in 0..fields {
         end += line[end..].iter().take_while(|byte| is_blank(byte)).count();
         end += line[end..].iter().take_while(|byte| !is_blank(byte)).count();
     }
@@ -116,6 +169,49 @@ fn first_fields(line: &[u8]) -> &[u8] {
 }
 
 /// The order of two lines with these keys.
-pub(super) fn compare(a: (u64, &[u8]), b: (u64, &[u8])) -> std::cmp::Ordering {
-    if a.0 != IRREGULAR && b.0 != IRREGULAR { a.0.cmp(&b.0) } else { first_fields(a.1).cmp(first_fields(b.1)) }
+pub(super) fn compare(layout: LineLayout, a: (u64, &[u8]), b: (u64, &[u8])) -> std::cmp::Ordering {
+    if a.0 != IRREGULAR && b.0 != IRREGULAR {
+        a.0.cmp(&b.0)
+    } else {
+        sort_text(layout, a.1).cmp(sort_text(layout, b.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_layout_has_its_time_elsewhere() {
+        let json = LineLayout::Json { time: "RequestTime" };
+        for (layout, line, text, number) in [
+            (LineLayout::TimeFirst, "20261123043243 192.0.2.1 a", "20261123043243", 20_261_123_043_243),
+            (LineLayout::TimeFirst, "2026112304324x a", "2026112304324x", IRREGULAR),
+            (
+                json,
+                r#"{"A":"RequestTime","RequestTime" : "2026-11-22T05:16:21Z"}"#,
+                "2026-11-22T05:16:21Z",
+                20_261_122_051_621,
+            ),
+            (json, r#"{"RequestTime":"2026-11-22T05:16:21.5Z"}"#, "2026-11-22T05:16:21.5Z", IRREGULAR),
+            (json, r#"{"RequestTime":7}"#, "", IRREGULAR),
+            (json, "", "", IRREGULAR),
+        ] {
+            assert_eq!(sort_text(layout, line.as_bytes()), text.as_bytes(), "{line}");
+            assert_eq!(key(layout, line.as_bytes()), number, "{line}");
+        }
+    }
+
+    #[test]
+    fn only_files_that_may_have_headers_lose_lines_to_them() {
+        let count = |layout, text: &str| {
+            let (mut lines, mut number) = (Lines::new(layout), 0);
+            lines.feed(text.as_bytes(), |_| Ok::<(), ()>(number += 1)).unwrap();
+            number
+        };
+        let text = "#Version: 1.0\n20261123043243 a\n20261123043244 b\n2026-11-23 04:32:45 c\n";
+        assert_eq!(count(LineLayout::DateAndTime, text), 2);
+        assert_eq!(count(LineLayout::TimeFirst, text), 4);
+        assert_eq!(count(LineLayout::Json { time: "t" }, text), 4);
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Memory is bounded whatever the day holds: lines are collected in two chunks, which take turns in being filled and
 //! in being sorted and spilled; the sorted runs on disk are then merged. The order is that of
-//! `LC_ALL=C sort --stable --key=1,2` over the files in the order of their names: lines of equal time stay in the
+//! `LC_ALL=C sort --stable --key=1,2` (or of the time, wherever a line has it) over the files in the order of their names: lines of equal time stay in the
 //! order in which they came. A day that fits into one chunk touches no disk. The spill is a file without a name, so
 //! that a process that is killed leaves nothing. Blocking; called by `jobs::logs` on a thread of its own.
 
@@ -18,6 +18,7 @@ use chunk::Chunk;
 use gunzip::{Gunzip, Piece};
 use gzip::Gzip;
 use line::Lines;
+use overseas_shared::cdn::LineLayout;
 use spill::Spill;
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub scratch: PathBuf,
     /// Threads that compress.
     pub threads: usize,
+    /// How the lines are laid out.
+    pub layout: LineLayout,
 }
 
 impl Settings {
@@ -47,9 +50,9 @@ impl Settings {
 
     /// The usual settings with this folder for what does not fit into memory.
     #[must_use]
-    pub fn new(scratch: PathBuf) -> Self {
+    pub fn new(scratch: PathBuf, layout: LineLayout) -> Self {
         let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get).min(4);
-        Self { chunk_bytes: Self::CHUNK_BYTES, scratch, threads }
+        Self { chunk_bytes: Self::CHUNK_BYTES, scratch, threads, layout }
     }
 }
 
@@ -155,7 +158,7 @@ fn sort(
         let (full, to_spill) = mpsc::sync_channel::<Chunk>(1);
         let (emptied, empty) = mpsc::sync_channel::<Chunk>(2);
         let spilling = scope.spawn(move || -> io::Result<Spill> {
-            let mut spill = Spill::new(&settings.scratch);
+            let mut spill = Spill::new(&settings.scratch, settings.layout);
             for mut chunk in to_spill {
                 chunk.sort();
                 spill.write(&chunk)?;
@@ -166,13 +169,20 @@ fn sort(
             }
             Ok(spill)
         });
-        let mut spare = Some(Chunk::new(settings.chunk_bytes));
+        let mut spare = Some(Chunk::new(settings.chunk_bytes, settings.layout));
         let mut spilled = false;
-        let last = read_all(files, cancel, merged, Chunk::new(settings.chunk_bytes), |chunk| {
-            spilled = true;
-            full.send(chunk).ok()?;
-            spare.take().or_else(|| empty.recv().ok())
-        });
+        let last = read_all(
+            files,
+            settings.layout,
+            cancel,
+            merged,
+            Chunk::new(settings.chunk_bytes, settings.layout),
+            |chunk| {
+                spilled = true;
+                full.send(chunk).ok()?;
+                spare.take().or_else(|| empty.recv().ok())
+            },
+        );
         let mut last = match last {
             // The other thread has ended; why is asked below.
             Err(ReadError::NoSpill) => None,
@@ -208,6 +218,7 @@ enum ReadError {
 /// Reads all files into chunks; `exchange` takes a full one for an empty one. Returns the last one.
 fn read_all(
     files: &dyn Files,
+    layout: LineLayout,
     cancel: &CancellationToken,
     merged: &mut Merged,
     mut chunk: Chunk,
@@ -217,7 +228,7 @@ fn read_all(
     for index in 0..files.count() {
         let failed = |error| ReadError::Merge(MergeError::Source { file: files.name(index).to_owned(), error });
         let mut reader = Gunzip::new(files.open(index).map_err(failed)?);
-        let mut lines = Lines::default();
+        let mut lines = Lines::new(layout);
         let mut take = |line: &[u8]| {
             if !chunk.has_room_for(line) {
                 chunk = exchange(std::mem::take(&mut chunk)).ok_or(ReadError::NoSpill)?;

@@ -8,6 +8,7 @@
 use super::MergeError;
 use super::chunk::Chunk;
 use super::line::{self, MOST_LINE};
+use overseas_shared::cdn::LineLayout;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
@@ -29,6 +30,7 @@ struct Run {
 
 pub(super) struct Spill {
     folder: PathBuf,
+    layout: LineLayout,
     most_runs: usize,
     level: Option<Level>,
 }
@@ -82,13 +84,13 @@ impl Level {
 
 impl Spill {
     /// The folder is made when something is written.
-    pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), most_runs: MOST_RUNS, level: None }
+    pub(super) fn new(folder: &Path, layout: LineLayout) -> Self {
+        Self { folder: folder.to_owned(), layout, most_runs: MOST_RUNS, level: None }
     }
 
     #[cfg(test)]
     pub(super) fn with_most_runs(folder: &Path, most_runs: usize) -> Self {
-        Self { most_runs, ..Self::new(folder) }
+        Self { most_runs, ..Self::new(folder, LineLayout::DateAndTime) }
     }
 
     /// Writes a sorted chunk as the next run.
@@ -112,19 +114,20 @@ impl Spill {
             level.file.flush().map_err(&disk)?;
             let mut next = Level::new(&self.folder).map_err(&disk)?;
             for runs in level.runs.chunks(self.most_runs) {
-                merge_runs(level.file.get_ref(), runs, &disk, |line| next.line(line).map_err(&disk))?;
+                merge_runs(level.file.get_ref(), runs, self.layout, &disk, |line| next.line(line).map_err(&disk))?;
                 next.end_run().map_err(&disk)?;
             }
             level = next;
         }
         level.file.flush().map_err(&disk)?;
-        merge_runs(level.file.get_ref(), &level.runs, &disk, &mut write)
+        merge_runs(level.file.get_ref(), &level.runs, self.layout, &disk, &mut write)
     }
 }
 
 /// A run that is being read: one block of it, and the line that is next.
 struct Reader<'a> {
     file: &'a File,
+    layout: LineLayout,
     rest: Run,
     block: Vec<u8>,
     begin: usize,
@@ -134,8 +137,8 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A reader at its first line; `None` for a run without lines.
-    fn open(file: &'a File, run: Run, packed: &mut Vec<u8>) -> io::Result<Option<Self>> {
-        let mut reader = Self { file, rest: run, block: Vec::new(), begin: 0, end: 0, key: 0 };
+    fn open(file: &'a File, run: Run, layout: LineLayout, packed: &mut Vec<u8>) -> io::Result<Option<Self>> {
+        let mut reader = Self { file, layout, rest: run, block: Vec::new(), begin: 0, end: 0, key: 0 };
         Ok(reader.load(packed)?.then_some(reader))
     }
 
@@ -177,7 +180,7 @@ impl<'a> Reader<'a> {
     fn find_line(&mut self) {
         let rest = &self.block[self.begin..];
         self.end = self.begin + memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-        self.key = line::key(self.line());
+        self.key = line::key(self.layout, self.line());
     }
 }
 
@@ -185,13 +188,14 @@ impl<'a> Reader<'a> {
 fn merge_runs(
     file: &File,
     runs: &[Run],
+    layout: LineLayout,
     disk: &impl Fn(io::Error) -> MergeError,
     mut write: impl FnMut(&[u8]) -> Result<(), MergeError>,
 ) -> Result<(), MergeError> {
     let mut packed = Vec::new();
     let mut readers = Vec::with_capacity(runs.len());
     for run in runs {
-        readers.extend(Reader::open(file, *run, &mut packed).map_err(disk)?);
+        readers.extend(Reader::open(file, *run, layout, &mut packed).map_err(disk)?);
     }
     let mut heap: Vec<usize> = (0..readers.len()).collect();
     for at in (0..heap.len() / 2).rev() {
@@ -210,7 +214,7 @@ fn merge_runs(
 fn sift_down(heap: &mut [usize], mut at: usize, readers: &[Reader<'_>]) {
     let before = |a: usize, b: usize| {
         let (x, y) = (&readers[a], &readers[b]);
-        line::compare((x.key, x.line()), (y.key, y.line())).then(a.cmp(&b)).is_lt()
+        line::compare(x.layout, (x.key, x.line()), (y.key, y.line())).then(a.cmp(&b)).is_lt()
     };
     loop {
         let (left, right) = (2 * at + 1, 2 * at + 2);

@@ -32,8 +32,10 @@ fn packed(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+const LAYOUT: LineLayout = LineLayout::DateAndTime;
+
 fn settings(chunk_bytes: usize) -> Settings {
-    Settings { chunk_bytes, scratch: std::env::temp_dir(), threads: 2 }
+    Settings { chunk_bytes, scratch: std::env::temp_dir(), threads: 2, layout: LineLayout::DateAndTime }
 }
 
 fn run(files: Vec<Vec<u8>>, chunk_bytes: usize) -> (Merged, Vec<u8>) {
@@ -121,8 +123,8 @@ proptest! {
 
     #[test]
     fn keys_order_lines_as_their_bytes_do(a in any_line(), b in any_line()) {
-        let by_key = line::compare((line::key(&a), &a), (line::key(&b), &b));
-        let by_bytes = line::compare((line::IRREGULAR, &a), (line::IRREGULAR, &b));
+        let by_key = line::compare(LAYOUT, (line::key(LAYOUT, &a), &a), (line::key(LAYOUT, &b), &b));
+        let by_bytes = line::compare(LAYOUT, (line::IRREGULAR, &a), (line::IRREGULAR, &b));
         prop_assert_eq!(by_key, by_bytes);
     }
 }
@@ -132,7 +134,7 @@ fn more_runs_than_fit_are_merged_in_levels() {
     let mut spill = Spill::with_most_runs(&std::env::temp_dir(), 3);
     let mut lines = Vec::new();
     for run in 0..40 {
-        let mut chunk = Chunk::new(1 << 20);
+        let mut chunk = Chunk::new(1 << 20, LAYOUT);
         for second in (0..10).rev() {
             let line = format!("2016-09-29 10:00:0{second} run {run}");
             chunk.push(line.as_bytes());

@@ -174,7 +174,9 @@ impl World {
         self.user_token = self.user(USER, Role::User).await;
         self.other_token = self.user(OTHER, Role::User).await;
         self.staff_token = self.user(STAFF, Role::Staff).await;
-        self.map(USER, &DOMAINS).await;
+        if self.context.config.cdn.contains_key("level3") {
+            self.map(USER, &DOMAINS).await;
+        }
         // What a test finds there was left by what it did.
         database::execute(&self.url, "DELETE FROM audit").await;
         self
@@ -208,8 +210,12 @@ impl World {
     }
 
     pub async fn map(&self, email: &str, domains: &[&str]) {
+        self.map_at("level3", email, domains).await;
+    }
+
+    pub async fn map_at(&self, cdn: &str, email: &str, domains: &[&str]) {
         let domains: Vec<DomainName> = domains.iter().map(|name| DomainName::parse(name).unwrap()).collect();
-        let cdn = catalogue::find_cdn(&self.db, "level3").await.unwrap().unwrap();
+        let cdn = catalogue::find_cdn(&self.db, cdn).await.unwrap().unwrap();
         let (user, change) = (self.user_id(email).await, mapping::Change::Add(&domains));
         mapping::change_domains(&self.db, user, &[cdn.id], change, &entry(self.clock.now())).await.unwrap();
     }
@@ -219,8 +225,12 @@ impl World {
     }
 
     pub async fn sync(&self) {
-        sync::groups(&self.db, &self.clock, self.account()).await.unwrap();
-        sync::services(&self.db, &self.clock, self.account()).await.unwrap();
+        self.sync_account(self.account()).await;
+    }
+
+    pub async fn sync_account(&self, account: &Account) {
+        sync::groups(&self.db, &self.clock, account).await.unwrap();
+        sync::services(&self.db, &self.clock, account).await.unwrap();
     }
 
     /// A second worker on the same rows.
@@ -250,6 +260,26 @@ impl World {
             TaskKind::Preload => Submit::preload(&self.context, self.account()),
         };
         job.round(&self.stop).await.unwrap()
+    }
+
+    /// Rounds of the submit job of every account until nothing is due or the account is to be left alone.
+    pub async fn submit_everywhere(&self, kind: TaskKind) {
+        for account in &self.context.accounts {
+            let job = match kind {
+                TaskKind::Refresh => Submit::refresh(&self.context, account),
+                TaskKind::Preload => Submit::preload(&self.context, account),
+            };
+            while job.round(&self.stop).await.unwrap() == Next::Now {}
+        }
+    }
+
+    /// Moves the clock to the next poll and asks every vendor.
+    pub async fn poll_everywhere(&self) {
+        self.clock.advance(60_000);
+        for account in &self.context.accounts {
+            let job = Poll::new(&self.context, account);
+            while job.round(&self.stop).await.unwrap() == Next::Now {}
+        }
     }
 
     /// Rounds of the submit job until nothing is due.

@@ -18,8 +18,8 @@ use crate::cdn::setting::SettingError;
 use crate::cdn::tencent::cloud::{Account, Downloads, Package, Packages, Remembered, Service, batch_size};
 use crate::cdn::{
     Accepted, AccountStatus, Action, CallGate, Capabilities, CatalogueGroup, CatalogueService, Cdn, CdnError,
-    DeliveredLogs, FoundRequest, LogSupport, OpenRequest, PreloadSupport, ProgressReport, PropertyAddress, Quota,
-    QuotaKind, UsageSupport,
+    DeliveredLogs, FoundRequest, LineLayout, LogSupport, OpenRequest, PreloadSupport, ProgressReport, PropertyAddress,
+    Quota, QuotaKind, UsageSupport,
 };
 use crate::config::CdnConfig;
 use crate::domain::PurgeUrl;
@@ -44,6 +44,8 @@ const USAGE: UsageSupport = UsageSupport {
 const JOBS_AT_A_TIME: usize = 3;
 /// Packages of logs that are asked for at a time, the vendor's most, and most of a day.
 const LOG_PAGE: usize = 300;
+/// A line is a JSON object.
+const LOG_LAYOUT: LineLayout = LineLayout::Json { time: "RequestTime" };
 const MOST_PACKAGES: usize = 20_000;
 
 /// What the vendor can do.
@@ -119,7 +121,7 @@ impl EdgeOne {
                 packages.push(Package { name, begins_at, size: row.size, link: row.url });
             }
             if is_last || packages.len() >= total {
-                return Ok(Packages::new(&self.downloads, packages, day, end));
+                return Ok(Packages::new(&self.downloads, LOG_LAYOUT, packages, (day, end)));
             }
             if packages.len() >= MOST_PACKAGES {
                 return Err(CdnError::Unreadable(format!("more than {MOST_PACKAGES} packages of a day")));

@@ -74,8 +74,10 @@ impl EdgeOne {
         since: i64,
     ) -> Result<Vec<FoundRequest>, CdnError> {
         let ahead = self.account.clock_ahead_seconds().unwrap_or(0);
-        let from = written(since.div_euclid(1000) + ahead - 1);
-        let until = written(self.account.clock().now_seconds() + ahead + 60);
+        // Another worker's clock may be ahead of ours.
+        let since = since.div_euclid(1000);
+        let until = written(self.account.clock().now_seconds().max(since) + ahead + 60);
+        let from = written(since + ahead - 1);
         let mut filters = vec![Filter { name: "domains", values: [place.domain] }];
         match kind {
             QuotaKind::RefreshUrl => filters.push(Filter { name: "type", values: ["purge_url"] }),

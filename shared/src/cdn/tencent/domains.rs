@@ -1,6 +1,7 @@
 //! The account's domains: all of them for the catalogue, and one for the part of the world that it serves.
 //!
-//! Where a domain serves decides which quotas it spends, where a preload goes and which statistics there are. It is
+//! Where a domain serves decides which quotas it spends, where a preload goes and which statistics there are; of which
+//! product it is, where its statistics are counted. It is
 //! asked for when it is needed and remembered for ten minutes, since it may be changed in the vendor's console.
 
 use super::cloud::Account;
@@ -14,6 +15,8 @@ use std::time::{Duration, Instant};
 const PAGE: usize = 1000;
 /// Most domains of an account that are read.
 const MOST: usize = 100_000;
+/// The vendor's word for the product for dynamic content.
+pub(super) const ECDN: &str = "ecdn";
 /// How long it is remembered where a domain serves.
 const REMEMBERED: Duration = Duration::from_secs(600);
 /// How many domains are remembered.
@@ -56,33 +59,43 @@ impl Reach {
     }
 }
 
+/// What has to be known of a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Traits {
+    /// Where it serves.
+    pub(super) reach: Reach,
+    /// Whether its statistics are those of the product for dynamic content; the CDN's are meant where none is named.
+    pub(super) is_ecdn: bool,
+}
+
 /// What is remembered of domains.
 #[derive(Default)]
-pub(super) struct Reaches(Mutex<HashMap<String, (Reach, Instant)>>);
+pub(super) struct Known(Mutex<HashMap<String, (Traits, Instant)>>);
 
-impl Reaches {
-    /// Where a domain serves; asked for when it is not remembered.
-    pub(super) async fn of(&self, account: &Account, domain: &str) -> Result<Reach, CdnError> {
-        if let Some(reach) = self.remembered(domain) {
-            return Ok(reach);
+impl Known {
+    /// What has to be known of a domain; asked for when it is not remembered.
+    pub(super) async fn of(&self, account: &Account, domain: &str) -> Result<Traits, CdnError> {
+        if let Some(traits) = self.remembered(domain) {
+            return Ok(traits);
         }
         let filters = vec![DomainFilter { name: "domain", value: vec![domain], fuzzy: false }];
         let request = DomainsIn { offset: 0, limit: 1, filters };
         let answer: DomainsOut = account.call("domains", "DescribeDomains", domain, &request).await?;
         let found = answer.domains.into_iter().find(|found| found.domain.eq_ignore_ascii_case(domain));
         let found = found.ok_or_else(|| CdnError::UnknownProperty(format!("the account has no domain {domain}")))?;
-        let reach = Reach::of(found.area.as_deref());
+        let is_ecdn = found.product.as_deref().is_some_and(|product| product.eq_ignore_ascii_case(ECDN));
+        let traits = Traits { reach: Reach::of(found.area.as_deref()), is_ecdn };
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_REMEMBERED {
             known.clear();
         }
-        known.insert(domain.to_owned(), (reach, Instant::now()));
-        Ok(reach)
+        known.insert(domain.to_owned(), (traits, Instant::now()));
+        Ok(traits)
     }
 
-    fn remembered(&self, domain: &str) -> Option<Reach> {
+    fn remembered(&self, domain: &str) -> Option<Traits> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(domain).filter(|(_, at)| at.elapsed() < REMEMBERED).map(|(reach, _)| *reach)
+        known.get(domain).filter(|(_, at)| at.elapsed() < REMEMBERED).map(|(traits, _)| *traits)
     }
 }
 

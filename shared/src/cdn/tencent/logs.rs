@@ -7,7 +7,7 @@ use super::Tencent;
 use super::cloud::{Package, Packages};
 use super::time;
 use super::wire::{LogsIn, LogsOut};
-use crate::cdn::{CdnError, DeliveredLogs};
+use crate::cdn::{CdnError, DeliveredLogs, LineLayout};
 use crate::domain::usage::DAY_SECONDS;
 use chrono::NaiveDate;
 
@@ -15,6 +15,8 @@ use chrono::NaiveDate;
 const PAGE: usize = 1000;
 /// Most packages of a day that are read.
 const MOST: usize = 20_000;
+/// A line begins with its time, `20261123043243`; fields are separated by blanks and there is no header.
+const LAYOUT: LineLayout = LineLayout::TimeFirst;
 /// Days that the vendor keeps them.
 const KEPT_DAYS: i64 = 30;
 
@@ -25,7 +27,7 @@ impl Tencent {
         let end = day + DAY_SECONDS;
         let mut packages: Vec<Package> = Vec::new();
         if end + KEPT_DAYS * DAY_SECONDS <= self.account.clock().now_seconds() {
-            return Ok(Box::new(Packages::new(&self.downloads, packages, day, end)));
+            return Ok(Box::new(Packages::new(&self.downloads, LAYOUT, packages, (day, end))));
         }
         let (start_time, end_time) = (time::written(day), time::written(end - 1));
         loop {
@@ -47,7 +49,7 @@ impl Tencent {
                 packages.push(Package { name, begins_at, size: row.file_size, link: row.log_path });
             }
             if is_last || packages.len() >= total {
-                return Ok(Box::new(Packages::new(&self.downloads, packages, day, end)));
+                return Ok(Box::new(Packages::new(&self.downloads, LAYOUT, packages, (day, end))));
             }
             if packages.len() >= MOST {
                 return Err(CdnError::Unreadable(format!("more than {MOST} packages of a day")));

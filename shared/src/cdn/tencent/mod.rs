@@ -18,7 +18,7 @@ pub(in crate::cdn) mod time;
 mod wire;
 
 use self::cloud::{Account, Downloads, Remembered, Service};
-use self::domains::Reaches;
+use self::domains::Known;
 use self::statistics::DistrictNames;
 use crate::cdn::setting::SettingError;
 use crate::cdn::{
@@ -68,7 +68,7 @@ pub struct Tencent {
     capabilities: Capabilities,
     account: Account,
     downloads: Downloads,
-    reaches: Reaches,
+    domains: Known,
     quotas: Remembered,
     districts: DistrictNames,
 }
@@ -84,7 +84,7 @@ impl Tencent {
             capabilities: capabilities(),
             downloads: Downloads::new(config, account.base())?,
             account,
-            reaches: Reaches::default(),
+            domains: Known::default(),
             quotas: Remembered::default(),
             districts: DistrictNames::default(),
         })
@@ -137,7 +137,7 @@ impl Cdn for Tencent {
     }
 
     async fn batch_size(&self, property: &PropertyAddress, kind: QuotaKind) -> Result<usize, CdnError> {
-        let reach = self.reaches.of(&self.account, &property.vendor_ref).await?;
+        let reach = self.domains.of(&self.account, &property.vendor_ref).await?.reach;
         let counts = |quota: &Quota| reach.areas().contains(&quota.area.as_str()) || quota.area.is_empty();
         cloud::batch_size(&self.account, &self.quotas, kind, counts, quota::read(&self.account)).await
     }

@@ -5,6 +5,7 @@
 //! it is an estimate. Sources: the documentation of `DescribeCdnData` and `ListTopData`.
 
 use super::Tencent;
+use super::domains::ECDN;
 use super::time;
 use super::wire::{DataIn, DataOut, MapIn, MapOut, TopIn, TopOut};
 use crate::cdn::CdnError;
@@ -23,6 +24,14 @@ type Names = Arc<HashMap<i64, String>>;
 /// The names of districts by their ids, and when they were asked for.
 #[derive(Default)]
 pub(super) struct DistrictNames(Mutex<Option<(Names, Instant)>>);
+
+/// What statistics are asked about.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    domain: &'a str,
+    /// The vendor's word for the product, where it is not the CDN itself.
+    product: Option<&'a str>,
+}
 
 /// What one area's two series say of a stretch of slots.
 struct AreaSeries {
@@ -59,16 +68,17 @@ impl Tencent {
         let end =
             (time::day_of(window.to() - 1) + DAY_SECONDS).min(now - now.rem_euclid(SLOT_SECONDS)).max(window.to());
         let mut report = UsageReport::new(window);
-        let reach = self.reaches.of(&self.account, domain).await?;
+        let traits = self.domains.of(&self.account, domain).await?;
+        let subject = Subject { domain, product: traits.is_ecdn.then_some(ECDN) };
         let mut series = Vec::new();
-        for area in reach.areas() {
-            series.push(self.area_series(domain, area, first, end).await?);
+        for area in traits.reach.areas() {
+            series.push(self.area_series(subject, area, first, end).await?);
         }
         add_totals(&mut report, &series, now - DELAY_SECONDS);
         for area in &series {
             let mut day = first;
             while day < window.to() {
-                self.add_districts(&mut report, domain, area, day).await?;
+                self.add_districts(&mut report, subject, area, day).await?;
                 day += DAY_SECONDS;
             }
         }
@@ -77,7 +87,7 @@ impl Tencent {
 
     async fn area_series(
         &self,
-        domain: &str,
+        Subject { domain, product }: Subject<'_>,
         area: &'static str,
         first: i64,
         end: i64,
@@ -95,6 +105,7 @@ impl Tencent {
                 domains: [domain],
                 interval: "5min",
                 area,
+                product,
             };
             let answer: DataOut = self.account.call("usage", "DescribeCdnData", domain, &request).await?;
             let found = answer.data.into_iter().flat_map(|resource| resource.cdn_data);
@@ -116,7 +127,7 @@ impl Tencent {
     async fn add_districts(
         &self,
         report: &mut UsageReport,
-        domain: &str,
+        subject: Subject<'_>,
         series: &AreaSeries,
         day: i64,
     ) -> Result<(), CdnError> {
@@ -124,8 +135,8 @@ impl Tencent {
         if slots.clone().all(|index| series.bytes[index] == 0 && series.requests[index] == 0) {
             return Ok(());
         }
-        let bytes = self.district_sums(domain, series.area, day, "flux").await?;
-        let requests = self.district_sums(domain, series.area, day, "request").await?;
+        let bytes = self.district_sums(subject, series.area, day, "flux").await?;
+        let requests = self.district_sums(subject, series.area, day, "request").await?;
         let mut districts: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
         for (name, sum) in &bytes {
             districts.entry(name).or_default().0 += sum;
@@ -150,7 +161,7 @@ impl Tencent {
     /// The sums of a day by the districts' names.
     async fn district_sums(
         &self,
-        domain: &str,
+        Subject { domain, product }: Subject<'_>,
         area: &str,
         day: i64,
         filter: &str,
@@ -165,6 +176,7 @@ impl Tencent {
             area,
             // Where the users are, as in mainland China, and not where the servers are.
             area_type: (area == "overseas").then_some("client"),
+            product,
         };
         let answer: TopOut = self.account.call("usage", "ListTopData", domain, &request).await?;
         let rows: Vec<(String, u64)> = answer

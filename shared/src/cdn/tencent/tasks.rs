@@ -42,7 +42,7 @@ impl Tencent {
         }
         let texts: Vec<&str> = urls.iter().map(|url| directory(url).unwrap_or(url.as_str())).collect();
         let url_encode = (!texts.iter().all(|text| text.is_ascii())).then_some(true);
-        let reach = self.reaches.of(&self.account, domain).await?;
+        let reach = self.domains.of(&self.account, domain).await?.reach;
         let outcome: Result<SubmitOut, CdnError> = match kind {
             QuotaKind::RefreshUrl => {
                 let request = PurgeUrlsIn { urls: texts, url_encode };
@@ -90,8 +90,10 @@ impl Tencent {
         since: i64,
     ) -> Result<Vec<FoundRequest>, CdnError> {
         let ahead = self.account.clock_ahead_seconds().unwrap_or(0);
-        let from = time::written(since.div_euclid(1000) + ahead - 1);
-        let until = time::written(self.account.clock().now_seconds() + ahead + 60);
+        // Another worker's clock may be ahead of ours.
+        let since = since.div_euclid(1000);
+        let until = time::written(self.account.clock().now_seconds().max(since) + ahead + 60);
+        let from = time::written(since + ahead - 1);
         let purge_type = match kind {
             QuotaKind::RefreshUrl => Some("url"),
             QuotaKind::RefreshDirectory => Some("path"),

@@ -168,6 +168,8 @@ pub(super) struct DataIn<'a> {
     pub(super) domains: [&'a str; 1],
     pub(super) interval: &'a str,
     pub(super) area: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) product: Option<&'a str>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -213,6 +215,8 @@ pub(super) struct TopIn<'a> {
     pub(super) area: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) area_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) product: Option<&'a str>,
 }
 
 #[derive(Debug, Deserialize)]

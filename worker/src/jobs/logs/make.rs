@@ -253,7 +253,7 @@ async fn write(
 ) -> Result<(Merged, u64, String), MakeError> {
     let mut writer = unless(cancel, work.store.writer(object)).await.ok_or(MakeError::Stopping)??;
     let (pieces, mut made) = mpsc::channel::<Bytes>(PIECES);
-    let settings = Settings::new(work.staging.join("spill"));
+    let settings = Settings::new(work.staging.join("spill"), delivered.layout());
     let (read, cancelled) = (Arc::clone(&progress.read), cancel.clone());
     let files = Delivered { delivered, handle: Handle::current(), read, cancel: cancel.clone() };
     let merging = tokio::task::spawn_blocking(move || {

@@ -5,7 +5,7 @@
 
 use crate::cdn::http::{self, CappedBody};
 use crate::cdn::setting::SettingError;
-use crate::cdn::{CdnError, DeliveredLogs, LogFile, LogReader};
+use crate::cdn::{CdnError, DeliveredLogs, LineLayout, LogFile, LogReader};
 use crate::config::CdnConfig;
 use crate::domain::address::is_public;
 use crate::public_hosts::PublicOnly;
@@ -74,13 +74,19 @@ impl Downloads {
 /// The packages of a day.
 pub(in crate::cdn) struct Packages {
     downloads: Downloads,
+    layout: LineLayout,
     files: Vec<LogFile>,
     links: HashMap<String, String>,
 }
 
 impl Packages {
     /// Of those that begin from `from` up to but without `to`; Unix seconds.
-    pub(in crate::cdn) fn new(downloads: &Downloads, packages: Vec<Package>, from: i64, to: i64) -> Self {
+    pub(in crate::cdn) fn new(
+        downloads: &Downloads,
+        layout: LineLayout,
+        packages: Vec<Package>,
+        (from, to): (i64, i64),
+    ) -> Self {
         let mut files = Vec::new();
         let mut links = HashMap::new();
         for package in packages.into_iter().filter(|package| (from..to).contains(&package.begins_at)) {
@@ -92,7 +98,7 @@ impl Packages {
             }
         }
         files.sort_by(|one, other| one.name.cmp(&other.name));
-        Self { downloads: downloads.clone(), files, links }
+        Self { downloads: downloads.clone(), layout, files, links }
     }
 }
 
@@ -100,6 +106,10 @@ impl Packages {
 impl DeliveredLogs for Packages {
     fn files(&self) -> &[LogFile] {
         &self.files
+    }
+
+    fn layout(&self) -> LineLayout {
+        self.layout
     }
 
     async fn open(&self, file: &LogFile) -> Result<LogReader, CdnError> {
