@@ -1,7 +1,8 @@
 //! EdgeOne: zones, purges and prefetches, quotas, statistics and logs.
 //!
-//! The clock stands still at 04:00 in UTC and is moved on by `advance`. The demo data have the zones `example.org` (`www`,
-//! `img`, and `old`, which is offline) and `example.com` (`edge`). Statistics are held against the exported functions.
+//! The clock stands still at 04:00 in UTC and is moved on by `advance`. The demo data have the zones `example.org`
+//! (`www`, `img`, and `old`, which is offline) and `example.com` (`edge`). Statistics are held against the exported
+//! functions.
 
 use std::io::Read;
 
@@ -115,7 +116,8 @@ async fn a_call_may_be_taken_in_part() {
         (&quota["PurgeQuota"][0]["DailyAvailable"], &quota["PrefetchQuota"][0]["DailyAvailable"]),
         (&json!(9998), &json!(1999))
     );
-    let wide = json!({ "ZoneId": "*", "Type": "purge_url", "Targets": ["https://www.example.org/b", "https://edge.example.com/b"] });
+    let targets = ["https://www.example.org/b", "https://edge.example.com/b"];
+    let wide = json!({ "ZoneId": "*", "Type": "purge_url", "Targets": targets });
     let wide = cloud.ok("CreatePurgeTask", wide).await;
     assert_eq!(wide["FailedList"], json!([]));
     assert_eq!(column(&rows(&cloud, &wide["JobId"]).await, "Tasks", "Target"), ["https://www.example.org/b"]);

@@ -1,7 +1,7 @@
 //! Who may call Tencent Cloud CDN and EdgeOne, and in which form; and what the record says of a call.
 //!
-//! Refusals are answers with status 200 here. The clock stands still, so that the window of signatures can be tried to the
-//! second. What the actions do is in `tencent_tasks`, `tencent_data` and `edgeone`.
+//! Refusals are answers with status 200 here. The clock stands still, so that the window of signatures can be tried to
+//! the second. What the actions do is in `tencent_tasks`, `tencent_data` and `edgeone`.
 
 use serde_json::{Value, json};
 

@@ -1,7 +1,8 @@
 //! A small client of Tencent's API, signing by TC3-HMAC-SHA256, for Tencent Cloud CDN and EdgeOne.
 //!
-//! Signing is written here anew, with nothing of the simulator's, so that a mistake in its check shows; the official SDK
-//! is another judge (`simulator/tests/sdk`). The keys are those of the demo data. Called by the tests of both services.
+//! Signing is written here anew, with nothing of the simulator's, so that a mistake in its check shows; the official
+//! SDK is another judge (`simulator/tests/sdk`). The keys are those of the demo data. Called by the tests of both
+//! services.
 
 use chrono::DateTime;
 use hmac::{Hmac, KeyInit, Mac};

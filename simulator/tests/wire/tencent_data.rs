@@ -1,7 +1,7 @@
 //! Tencent Cloud CDN: statistics, districts and logs, held against the functions that the simulator exports.
 //!
-//! It is noon in UTC+8 on 2023-11-15. Traffic is made up from names and times, so each value can be computed here; what a
-//! test computes is the sum that the documentation describes, over the five minutes that it says are in a point.
+//! It is noon in UTC+8 on 2023-11-15. Traffic is made up from names and times, so each value can be computed here; what
+//! a test computes is the sum that the documentation describes, over the five minutes that it says are in a point.
 
 use std::io::Read;
 

@@ -1,7 +1,7 @@
 //! Tencent Cloud CDN: domains, purges and prefetches, their quotas, and how they are listed.
 //!
-//! The clock stands still at noon in UTC+8 and is moved on by `advance`, so a test knows which rows are done. The demo data
-//! have five domains: `shop` and `cdn` (global), `cn` (mainland), `sea` (overseas), `old.shop` (offline).
+//! The clock stands still at noon in UTC+8 and is moved on by `advance`, so a test knows which rows are done. The demo
+//! data have five domains: `shop` and `cdn` (global), `cn` (mainland), `sea` (overseas), `old.shop` (offline).
 
 use overseas_simulator::{TaskQuota, TencentQuotas};
 use serde_json::{Value, json};
