@@ -1,4 +1,5 @@
-//! The account at Tencent Cloud CDN that the simulator plays: its keys, domains, quotas, and how late its statistics are.
+//! The account at Tencent Cloud CDN that the simulator plays: its keys, domains, quotas, and how late its statistics
+//! are.
 //!
 //! Everything has a default, which is that of `demo.toml`. The secret never gets into `Debug` output; `without_secrets`
 //! of the whole configuration hides it too. Checked by `Config::validate`; used by `crate::tencent`.

@@ -1,8 +1,8 @@
 //! The lines of an offline log of EdgeOne: one JSON object each.
 //!
-//! Members are those that the vendor's page on offline logs (product 1552, document 73660) describes for site acceleration,
-//! times in UTC; what is absent is `-`, or -1 for numbers. All of a line follows from domain, area, hour and line, in the order of time.
-//! Called for log packages, and by tests that compare with what they have read.
+//! Members are those that the vendor's page on offline logs (product 1552, document 73660) describes for site
+//! acceleration, times in UTC; what is absent is `-`, or -1 for numbers. All of a line follows from domain, area, hour
+//! and line, in the order of time. Called for log packages, and by tests that compare with what they have read.
 
 use serde_json::json;
 
@@ -13,8 +13,8 @@ const AGENTS: [&str; 3] = ["Mozilla/5.0 (X11; Linux x86_64; rv:121.0) Gecko/2010
 const PROTOCOLS: [&str; 3] = ["HTTP/1.1", "HTTP/2.0", "HTTP/3"];
 const COUNTRIES: [&str; 6] = ["JP", "SG", "US", "DE", "KR", "ID"];
 
-/// The lines of the log of a domain in an area (`mainland` or `overseas`) for the hour that the time lies in, without line
-/// feeds. Whether there is such a log at all, stands in the configuration.
+/// The lines of the log of a domain in an area (`mainland` or `overseas`) for the hour that the time lies in, without
+/// line feeds. Whether there is such a log at all, stands in the configuration.
 #[must_use]
 pub fn edgeone_log_lines(domain: &str, area: &str, hour_begin_unix: i64) -> Vec<String> {
     let hour = floor(hour_begin_unix, HOUR, 0);
@@ -34,6 +34,8 @@ fn line(domain: &str, area: &str, hour: i64, place: u64, count: u64, number: u64
         92..97 => (304, 380),
         _ => (404, 540),
     };
+    // A wildcard's site is asked for under some name.
+    let site = domain.replace('*', "www");
     let mainland = area == "mainland";
     let network = ["192.0.2", "198.51.100", "203.0.113"][pick(5, 3)];
     json!({
@@ -44,14 +46,14 @@ fn line(domain: &str, area: &str, hour: i64, place: u64, count: u64, number: u64
         "ClientISP": if mainland { "中国电信" } else { "-" },
         "RequestTime": iso(hour + second),
         "RequestStatus": "1",
-        "RequestHost": domain.replace('*', "www"),
+        "RequestHost": site,
         "RequestBytes": 300 + draw(8, 400),
         "RequestMethod": if draw(9, 40) == 0 { "HEAD" } else { "GET" },
         "RequestUrl": format!("/img/{object}.jpg"),
         "RequestUrlQueryString": if object % 4 == 0 { "size=large" } else { "-" },
         "RequestUA": AGENTS[pick(10, AGENTS.len())],
         "RequestRange": if status == 206 { "0-4095" } else { "-" },
-        "RequestReferer": if draw(11, 3) == 0 { format!("https://{}/", domain.replace('*', "www")) } else { "-".to_owned() },
+        "RequestReferer": if draw(11, 3) == 0 { format!("https://{site}/") } else { "-".to_owned() },
         "RequestProtocol": PROTOCOLS[pick(12, 3)],
         "RemotePort": 1024 + draw(13, 60_000),
         "EdgeCacheStatus": if draw(14, 8) == 0 { "miss" } else { "hit" },

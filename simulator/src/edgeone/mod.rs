@@ -1,8 +1,9 @@
 //! Tencent EdgeOne: service `teo`, version 2022-09-01, as its documentation and its official SDK describe it.
 //!
-//! The account's zones and their domains, what was submitted for them, and statistics and logs that are made up. Times are
-//! ISO 8601 with an offset. Where the documentation is silent, the choice is written beside the code. The transport, which is
-//! the same for Tencent Cloud CDN, is `crate::tencent_api`; it calls this with parameters that were checked against [`ACTIONS`].
+//! The account's zones and their domains, what was submitted for them, and statistics and logs that are made up. Times
+//! are ISO 8601 with an offset. Where the documentation is silent, the choice is written beside the code. The
+//! transport, which is the same for Tencent Cloud CDN, is `crate::tencent_api`; it calls this with parameters that were
+//! checked against [`ACTIONS`].
 
 mod log_lines;
 mod rows;

@@ -1,7 +1,8 @@
-//! What was submitted, as `DescribePurgeTasks` and `DescribePrefetchTasks` list it: one row a target, newest tasks first.
+//! What was submitted, as `DescribePurgeTasks` and `DescribePrefetchTasks` list it: one row a target, newest tasks
+//! first.
 //!
-//! A zone has to be named, as the vendor wants since 30 May 2024, and either a job or both times. A row that has not ended
-//! has no time of its end (empty text), which is chosen: the documentation only says what the member means.
+//! A zone has to be named, as the vendor wants since 30 May 2024, and either a job or both times. A row that has not
+//! ended has no time of its end (empty text), which is chosen: the documentation only says what the member means.
 
 use serde_json::{Value, json};
 
@@ -31,10 +32,10 @@ impl EdgeOne {
             _ => Some(time_range(params)?),
         };
         let in_time = |task: &Task| range.is_none_or(|(start, end, _)| (start..=end).contains(&task.created()));
-        let tasks = locked(&self.tasks).newest_first();
         let of_zone = |task: &Task| task.prefetch == prefetch && task.place == zone.id && in_time(task);
+        let tasks = locked(&self.tasks).newest_first(|task| of_zone(task) && filters.take_task(task));
         let (mut total, mut page) = (0_usize, Vec::new());
-        for task in tasks.iter().filter(|task| of_zone(task) && filters.take_task(task)) {
+        for task in &tasks {
             for row in &task.rows {
                 let state = task.state(row, visit.now_ms, self.config.purge_seconds, &visit.switches);
                 let status = word(&state);

@@ -1,8 +1,9 @@
-//! Statistics: the time series of `DescribeTimingL7AnalysisData` and the ranking of countries in `DescribeTopL7AnalysisData`.
+//! Statistics: the time series of `DescribeTimingL7AnalysisData` and the ranking of countries in
+//! `DescribeTopL7AnalysisData`.
 //!
-//! Points are Unix seconds, start and end are floored and both in the answer (which the documentation leaves open), days begin
-//! at 00:00 of the start's offset. All domains of the zones are summed up unless a filter names some; that is the one filter
-//! here, any other is refused, so that no test takes a whole for a part.
+//! Points are Unix seconds, start and end are floored and both in the answer (which the documentation leaves open),
+//! days begin at 00:00 of the start's offset. All domains of the zones are summed up unless a filter names some; that
+//! is the one filter here, any other is refused, so that no test takes a whole for a part.
 
 use std::collections::BTreeMap;
 
@@ -30,6 +31,7 @@ impl EdgeOne {
         let zones = self.zones(params)?;
         let domains = chosen(&zones, params)?;
         let (start, end, zone) = short_range(params)?;
+        // Up to two hours, two days, seven days: as documented.
         let interval = params.text("Interval").unwrap_or(match end - start {
             ..=7200 => "min",
             7201..=172_800 => "5min",

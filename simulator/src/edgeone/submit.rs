@@ -1,8 +1,9 @@
 //! Purges and prefetches as they are submitted, and the quotas that they spend.
 //!
-//! A call may be taken in part: targets that are no URLs, belong to no domain of the zone, are not online (prefetch) or were
-//! refused by a test come back in `FailedList`, and are neither spent nor listed. How a call is divided into refused whole and
-//! refused in part is documented only as far as the list goes; limits refuse whole here. A quota is a zone's.
+//! A call may be taken in part: targets that are no URLs, belong to no domain of the zone, are not online (prefetch) or
+//! were refused by a test come back in `FailedList`, and are neither spent nor listed. How a call is divided into
+//! refused whole and refused in part is documented only as far as the list goes; limits refuse whole here. A quota is a
+//! zone's.
 
 use std::collections::{BTreeMap, HashMap};
 

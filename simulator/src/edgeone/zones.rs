@@ -1,8 +1,8 @@
 //! The zones of the account and their domains.
 //!
-//! In the order of the configuration, which also is that of creation. What the configuration does not say is the same for
-//! all; members that are documented as possibly null or empty are so here and there, as in the vendor's samples. Filters
-//! that the simulator has nothing to compare with let everything pass.
+//! In the order of the configuration, which also is that of creation. What the configuration does not say is the same
+//! for all; members that are documented as possibly null or empty are so here and there, as in the vendor's samples.
+//! Called by `EdgeOne::act`.
 
 use serde_json::{Value, json};
 
@@ -10,8 +10,9 @@ use super::EdgeOne;
 use crate::config::{EdgeOneDomain, EdgeOneZone, EdgeOneZoneStatus};
 use crate::tencent_api::{ApiError, Members, Params, Visit, members};
 
-const OTHER_ZONE_FILTERS: [&str; 5] = ["zone-type", "alias-zone-name", "tag-key", "tag-value", "area"];
-const OTHER_DOMAIN_FILTERS: [&str; 5] = ["origin-type", "origin", "backup-origin", "domain-cname", "share-cname"];
+/// The same for all zones, and for all domains.
+const ZONE_TYPE: &str = "partial";
+const ORIGIN_TYPE: &str = "IP_DOMAIN";
 const CREATED: &str = "2023-09-18T07:41:05Z";
 
 impl EdgeOne {
@@ -20,8 +21,14 @@ impl EdgeOne {
         let filters = visit.params.objects("Filters");
         let mut found = Vec::new();
         for zone in &self.config.zones {
-            let own = [("zone-id", zone.id.as_str()), ("zone-name", &zone.name), ("status", zone.status.as_str())];
-            if passes(&filters, &own, &OTHER_ZONE_FILTERS, true)? {
+            let own = [
+                ("zone-id", zone.id.clone()),
+                ("zone-name", zone.name.clone()),
+                ("status", zone.status.as_str().to_owned()),
+                ("zone-type", ZONE_TYPE.to_owned()),
+                ("alias-zone-name", String::new()),
+            ];
+            if passes(&filters, &own, &["tag-key", "tag-value"], true)? {
                 found.push(zone);
             }
         }
@@ -41,8 +48,13 @@ impl EdgeOne {
         let filters = params.objects("Filters");
         let mut found = Vec::new();
         for domain in &zone.domains {
-            let own = [("domain-name", domain.name.as_str()), ("domain-status", domain.status.as_str())];
-            if passes(&filters, &own, &OTHER_DOMAIN_FILTERS, all)? {
+            let own = [
+                ("domain-name", domain.name.clone()),
+                ("origin-type", ORIGIN_TYPE.to_owned()),
+                ("origin", origin(zone)),
+                ("domain-cname", cname(domain)),
+            ];
+            if passes(&filters, &own, &["backup-origin", "share-cname"], all)? {
                 found.push(domain);
             }
         }
@@ -57,8 +69,8 @@ impl EdgeOne {
     }
 }
 
-/// Whether something passes all filters, or any of them.
-fn passes(filters: &[Params], own: &[(&str, &str)], others: &[&str], all: bool) -> Result<bool, ApiError> {
+/// Whether something passes all filters, or any of them. The `absent` ones are of what nothing here has.
+fn passes(filters: &[Params], own: &[(&str, String)], absent: &[&str], all: bool) -> Result<bool, ApiError> {
     let mut results = Vec::new();
     for filter in filters {
         let (name, values) = (filter.text("Name").unwrap_or_default(), filter.texts("Values"));
@@ -66,16 +78,24 @@ fn passes(filters: &[Params], own: &[(&str, &str)], others: &[&str], all: bool) 
             return Err(ApiError::new("InvalidParameter.TooManyFilterValues", "A filter has 1 to 20 values"));
         }
         let Some((_, own)) = own.iter().find(|(known, _)| *known == name) else {
-            if others.contains(&name) {
-                results.push(true);
+            if absent.contains(&name) {
+                results.push(false);
                 continue;
             }
             return Err(ApiError::new("InvalidFilter", format!("There is no filter {name}")));
         };
         let fuzzy = filter.flag("Fuzzy");
-        results.push(values.iter().any(|value| if fuzzy { own.contains(value) } else { own == value }));
+        results.push(values.iter().any(|value| if fuzzy { own.contains(value) } else { own == *value }));
     }
     Ok(if all { results.iter().all(|passed| *passed) } else { results.is_empty() || results.contains(&true) })
+}
+
+fn origin(zone: &EdgeOneZone) -> String {
+    format!("origin.{}", zone.name)
+}
+
+fn cname(domain: &EdgeOneDomain) -> String {
+    format!("{}.eo.dnse3.com", domain.name.replace('*', "wildcard"))
 }
 
 fn shown_zone(zone: &EdgeOneZone) -> Value {
@@ -85,7 +105,7 @@ fn shown_zone(zone: &EdgeOneZone) -> Value {
         "ZoneName": zone.name,
         "AliasZoneName": "",
         "Area": "global",
-        "Type": "partial",
+        "Type": ZONE_TYPE,
         "Tags": [],
         "Resources": [],
         "NSDetail": null,
@@ -116,13 +136,13 @@ fn shown_domain(zone: &EdgeOneZone, domain: &EdgeOneDomain) -> Value {
         "ZoneId": zone.id,
         "DomainName": domain.name,
         "DomainStatus": domain.status.as_str(),
-        "Cname": format!("{}.eo.dnse3.com", domain.name.replace('*', "wildcard")),
+        "Cname": cname(domain),
         "IPv6Status": "follow",
         "IdentificationStatus": "finished",
         "OwnershipVerification": null,
         "OriginDetail": {
-            "OriginType": "IP_DOMAIN",
-            "Origin": format!("origin.{}", zone.name),
+            "OriginType": ORIGIN_TYPE,
+            "Origin": origin(zone),
             "BackupOrigin": "",
             "OriginGroupName": "",
             "BackOriginGroupName": "",

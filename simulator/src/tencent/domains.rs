@@ -1,7 +1,7 @@
 //! The domains of the account, as `DescribeDomains` lists them.
 //!
-//! In the order of the configuration. What the configuration does not say is the same for all domains, or follows from the
-//! name. Members that are documented as possibly null are null here and there, as in the vendor's sample.
+//! In the order of the configuration. What the configuration does not say is the same for all domains, or follows from
+//! the name. Members that are documented as possibly null are null here and there, as in the vendor's sample.
 
 use serde_json::{Value, json};
 
@@ -10,8 +10,9 @@ use crate::config::{TencentDomain, TencentStatus};
 use crate::hash::seed;
 use crate::tencent_api::{ApiError, Members, Params, Visit, members};
 
-/// Filters that are documented, and that the simulator has nothing to compare with.
-const OTHER_FILTERS: [&str; 4] = ["serviceType", "projectId", "domainType", "https"];
+/// The same for all domains.
+const SERVICE_TYPE: &str = "web";
+const PULL_PROTOCOL: &str = "http";
 
 impl Tencent {
     pub(super) fn describe_domains(&self, visit: &Visit<'_>) -> Result<Members, ApiError> {
@@ -42,7 +43,14 @@ fn passes(domain: &TencentDomain, filter: &Params) -> Result<bool, ApiError> {
         "origin" => origin(domain),
         "resourceId" => resource_id(domain),
         "status" => domain.status.as_str().to_owned(),
-        other if OTHER_FILTERS.contains(&other) => return Ok(true),
+        "serviceType" => SERVICE_TYPE.to_owned(),
+        "originPullProtocol" => PULL_PROTOCOL.to_owned(),
+        "projectId" => "0".to_owned(),
+        "domainType" => "cname".to_owned(),
+        "fullUrlCache" => "on".to_owned(),
+        "https" => "off".to_owned(),
+        // No domain has a tag.
+        "tagKey" => return Ok(false),
         _ => return Err(ApiError::invalid(format!("There is no filter {name}"))),
     };
     if fuzzy && !matches!(name, "domain" | "origin") {
@@ -69,7 +77,7 @@ fn brief(domain: &TencentDomain) -> Value {
         "Cname": format!("{}.cdn.dnsv1.com", domain.name.replace('*', "wildcard")),
         "Status": domain.status.as_str(),
         "ProjectId": 0,
-        "ServiceType": "web",
+        "ServiceType": SERVICE_TYPE,
         "CreateTime": "2019-11-15 15:20:46",
         "UpdateTime": "2019-12-04 11:13:09",
         "Origin": {
@@ -77,7 +85,7 @@ fn brief(domain: &TencentDomain) -> Value {
             "OriginType": "domain",
             "ServerName": domain.name,
             "CosPrivateAccess": "off",
-            "OriginPullProtocol": "http",
+            "OriginPullProtocol": PULL_PROTOCOL,
             "BackupOrigins": [],
             "BackupOriginType": null,
             "BackupServerName": null,

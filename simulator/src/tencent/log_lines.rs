@@ -1,9 +1,10 @@
 //! The lines of an access log of Tencent Cloud CDN.
 //!
-//! Fields in the documented order, separated by spaces: time (`YYYYMMDDHHMMSS` in UTC+8), client address, domain, path, bytes,
-//! province, ISP, status, referrer, milliseconds, user agent, range, method, protocol, hit or miss, client port. What is
-//! absent is `NULL`; text with spaces stands in quotes. All of a line follows from domain, area, hour and line, in the
-//! order of time, with some equal times. Called for log packages, and by tests that compare with what they have read.
+//! Fields in the documented order, separated by spaces: time (`YYYYMMDDHHMMSS` in UTC+8), client address, domain, path,
+//! bytes, province, ISP, status, referrer, milliseconds, user agent, range, method, protocol, hit or miss, client port.
+//! What is absent is `NULL`; text with spaces stands in quotes. All of a line follows from domain, area, hour and line,
+//! in the order of time, with some equal times. Called for log packages, and by tests that compare with what they have
+//! read.
 
 use crate::hash::{mixed, seed};
 use crate::tencent_api::{COUNTRIES, HOUR, ISPS, PROVINCES, UTC_8, floor, local};
@@ -15,8 +16,8 @@ const AGENTS: [&str; 4] = [
     "\"(null)\"",
 ];
 
-/// The lines of the log of a domain in an area (`mainland` or `overseas`) for the hour that the time lies in, without line
-/// feeds. Whether there is such a log at all, stands in the configuration.
+/// The lines of the log of a domain in an area (`mainland` or `overseas`) for the hour that the time lies in, without
+/// line feeds. Whether there is such a log at all, stands in the configuration.
 #[must_use]
 pub fn tencent_log_lines(domain: &str, area: &str, hour_begin_unix: i64) -> Vec<String> {
     let hour = floor(hour_begin_unix, HOUR, 0);

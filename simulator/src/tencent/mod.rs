@@ -1,8 +1,9 @@
 //! Tencent Cloud CDN: service `cdn`, version 2018-06-06, as its documentation and its official SDK describe it.
 //!
-//! The account's domains, what was submitted for them, and statistics and logs that are made up. Where the documentation is
-//! silent, the choice is written beside the code. All times are naive and in UTC+8. The transport, which is the same for
-//! EdgeOne, is `crate::tencent_api`; it calls this with parameters that were checked against [`ACTIONS`].
+//! The account's domains, what was submitted for them, and statistics and logs that are made up. Where the
+//! documentation is silent, the choice is written beside the code. All times are naive and in UTC+8. The transport,
+//! which is the same for EdgeOne, is `crate::tencent_api`; it calls this with parameters that were checked against
+//! [`ACTIONS`].
 
 mod domains;
 mod log_lines;
@@ -95,7 +96,6 @@ impl Tencent {
         let range = time_range(visit)?;
         let packages = Package::between(Service::Cdn, &domain.name, &areas, range, visit.now());
         let shown = packages.iter().skip(offset).take(limit).map(|package| {
-            let size = package.gzip().len();
             json!({
                 "StartTime": naive(package.hour, UTC_8),
                 "EndTime": naive(package.hour + HOUR - 1, UTC_8),
@@ -103,7 +103,7 @@ impl Tencent {
                 "LogName": crate::tencent_api::local(package.hour, UTC_8, "%Y%m%d%H"),
                 "Area": package.area,
                 // Documented as possibly null; every fourth hour shows it.
-                "FileSize": if package.hour / HOUR % 4 == 3 { None } else { Some(size) },
+                "FileSize": (package.hour / HOUR % 4 != 3).then(|| package.gzip().len()),
             })
         });
         Ok(members(json!({ "DomainLogs": shown.collect::<Vec<_>>(), "TotalCount": packages.len() })))

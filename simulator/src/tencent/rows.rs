@@ -1,7 +1,8 @@
 //! What was submitted, as `DescribePurgeTasks` and `DescribePushTasks` list it: one row a URL, newest tasks first.
 //!
-//! Pages hold at most 100 rows, whatever `Limit` says: how many the vendor gives at most is not documented, so a client has
-//! to count what it got. A prefetch that is done says `Done`, as in the vendor's sample, where the text says `done`.
+//! Pages hold at most 100 rows, whatever `Limit` says: how many the vendor gives at most is not documented, so a client
+//! has to count what it got. A prefetch that is done says `Done`, as in the vendor's sample, where the text says
+//! `done`.
 
 use std::sync::Arc;
 
@@ -89,9 +90,9 @@ impl Tencent {
         };
         let named = |task: &Task| id.is_none_or(|id| id == &*task.id) && area.is_none_or(|area| area == task.place);
         let in_time = |task: &Task| range.is_none_or(|(start, end)| (start..=end).contains(&task.created()));
-        let tasks = locked(&self.tasks).newest_first();
+        let tasks = locked(&self.tasks).newest_first(|task| of_kind(task) && named(task) && in_time(task));
         let (mut total, mut page) = (0, Vec::new());
-        for task in tasks.iter().filter(|task| of_kind(task) && named(task) && in_time(task)) {
+        for task in &tasks {
             for (place, row) in task.rows.iter().enumerate() {
                 // A keyword is a domain, or a whole URL.
                 let about = keyword

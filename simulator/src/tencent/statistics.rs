@@ -1,8 +1,8 @@
 //! Statistics: `DescribeCdnData`, the ranking of districts in `ListTopData`, and the names in `DescribeMapInfo`.
 //!
-//! `Area` means mainland when it is left out, so the whole world takes two calls. A domain has traffic in the areas where it is
-//! accelerated and under its own product; elsewhere its points are 0. What the vendor can narrow by and the simulator cannot (ISP,
-//! district, protocol, project) is refused, so that no test takes a whole for a part.
+//! `Area` means mainland when it is left out, so the whole world takes two calls. A domain has traffic in the areas
+//! where it is accelerated and under its own product; elsewhere its points are 0. What the vendor can narrow by and the
+//! simulator cannot (ISP, district, protocol, project) is refused, so that no test takes a whole for a part.
 
 use std::collections::BTreeMap;
 
@@ -57,8 +57,8 @@ impl Tencent {
         Ok(members(json!({ "Interval": interval, "Data": data })))
     }
 
-    /// Finds the domains. Only those with traffic in the area and under the product are in the groups, but each group is
-    /// in the answer.
+    /// Finds the domains. Only those with traffic in the area and under the product are in the groups, but each group
+    /// is in the answer.
     fn resources(&self, visit: &Visit<'_>) -> Result<Resources<'_>, ApiError> {
         let params = visit.params;
         let area = match params.text("Area").unwrap_or("mainland") {

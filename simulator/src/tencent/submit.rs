@@ -1,8 +1,8 @@
 //! Purges and prefetches as they are submitted, and the quotas that they spend.
 //!
-//! A call is taken as a whole or refused as a whole: each URL has a scheme, no `*`, a domain of the account. An accepted one
-//! spends for each area that it goes to: those of its domain, or those that `Area` names. Nothing is spent by a refusal. The
-//! order of the checks is chosen: the number of URLs, the URLs, their domains, the day's quota.
+//! A call is taken as a whole or refused as a whole: each URL has a scheme, no `*`, a domain of the account. An
+//! accepted one spends for each area that it goes to: those of its domain, or those that `Area` names. Nothing is spent
+//! by a refusal. The order of the checks is chosen: the number of URLs, the URLs, their domains, the day's quota.
 
 use std::collections::HashMap;
 
@@ -162,8 +162,8 @@ impl Tencent {
     }
 }
 
-/// The area that is asked for. A purge may name one of the two, a prefetch global as well, and means mainland when it names
-/// none.
+/// The area that is asked for. A purge may name one of the two, a prefetch global as well, and means mainland when it
+/// names none.
 fn wanted_area(visit: &Visit<'_>, prefetch: bool) -> Result<Option<TencentArea>, ApiError> {
     let Some(name) = visit.params.text("Area").filter(|name| !name.is_empty()) else {
         return Ok(prefetch.then_some(TencentArea::Mainland));

@@ -1,8 +1,8 @@
 //! Answers in the envelope of Tencent Cloud API 3.0: success and failure are both HTTP 200.
 //!
 //! `{"Response":{...,"RequestId"}}`, or `{"Response":{"Error":{"Code","Message"},"RequestId"}}`. Codes are those of the
-//! vendor's lists of error codes; which of them belongs to a case is the vendor's documentation, or else a choice that is
-//! written beside it. Used by the actions of both services.
+//! vendor's lists of error codes; which of them belongs to a case is the vendor's documentation, or else a choice that
+//! is written beside it. Used by the actions of both services.
 
 use poem::http::StatusCode;
 use serde_json::{Map, Value, json};

@@ -1,8 +1,8 @@
 //! Tencent Cloud API 3.0, which Tencent Cloud CDN and EdgeOne have in common: who may call, and in which form.
 //!
 //! A request passes, in this order: the record of requests, the fault rules, version and service (`NoSuchVersion`), the
-//! key (`AuthFailure.*`), the action (`InvalidAction`), its parameters, and the action itself in the service's folder. All
-//! of this is answered with HTTP 200. The service follows from `X-TC-Version`, or else from the credential scope.
+//! key (`AuthFailure.*`), the action (`InvalidAction`), its parameters, and the action itself in the service's folder.
+//! All of this is answered with HTTP 200. The service follows from `X-TC-Version`; the credential scope has to agree.
 //!
 //! The simulator's server calls this for requests that `takes` says yes to, and for log files.
 
@@ -112,8 +112,8 @@ impl TencentApi {
         }
     }
 
-    /// Whether a request is for this API and not for another vendor's: it names an action, or comes to the one path that
-    /// this API has as only its clients come there.
+    /// Whether a request is for this API and not for another vendor's: it names an action, or comes to the one path
+    /// that this API has as only its clients come there.
     pub(crate) fn takes(request: &Request) -> bool {
         let signed = || signature::claim(request.headers()).is_some();
         let posted = || *request.method() == Method::POST || signed();

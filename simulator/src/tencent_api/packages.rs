@@ -1,8 +1,9 @@
-//! Log packages: gzip files, one for each hour of a domain in an area, behind links that are signed and end after a day.
+//! Log packages: gzip files, one for each hour of a domain in an area, behind links that are signed and end after a
+//! day.
 //!
-//! A link is `/_tencent_logs/<service>/<area>/<YYYYMMDD>/<HH>/<YYYYMMDDHH>00-<domain>.gz?st=..&e=..` on the address that the
-//! API was asked at; hours are those of UTC+8 for Tencent Cloud CDN and of UTC for EdgeOne. All of a file follows from its
-//! path. Listed by the actions of both services, served by `TencentApi::download`.
+//! A link is `/_tencent_logs/<service>/<area>/<YYYYMMDD>/<HH>/<YYYYMMDDHH>00-<domain>.gz?st=..&e=..` on the address
+//! that the API was asked at; hours are those of UTC+8 for Tencent Cloud CDN and of UTC for EdgeOne. All of a file
+//! follows from its path. Listed by the actions of both services, served by `TencentApi::download`.
 
 use std::io::Write;
 

@@ -1,8 +1,10 @@
-//! The parameters of an action, from a JSON body or from a query, checked against what the action is documented to take.
+//! The parameters of an action, from a JSON body or from a query, checked against what the action is documented to
+//! take.
 //!
-//! A parameter that is not documented is an error (`UnknownParameter`), as is one that is missing or of another type. In a
-//! query, lists and objects are numbered: `Urls.0=..`, `Filters.0.Name=..`; their values are text and become what the
-//! parameter's type says. After this, the getters cannot meet a wrong type. Called by `TencentApi` for every action.
+//! A parameter that is not documented is an error (`UnknownParameter`), as is one that is missing or of another type.
+//! In a query, lists and objects are numbered: `Urls.0=..`, `Filters.0.Name=..`; their values are text and become what
+//! the parameter's type says. After this, the getters cannot meet a wrong type. Called by `TencentApi` for every
+//! action.
 
 use serde_json::{Map, Value};
 use url::form_urlencoded;

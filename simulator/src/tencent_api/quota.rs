@@ -1,7 +1,8 @@
 //! What was spent of the day's quotas. A day begins at 00:00 in UTC+8 of the simulated time.
 //!
 //! A call is taken as a whole or not at all: when one of the places that it spends in has too little left, nothing is
-//! spent. Whether a call is too large by itself is not checked here. Each service keeps its own book; a place is an area, or a zone.
+//! spent. Whether a call is too large by itself is not checked here. Each service keeps its own book; a place is an
+//! area, or a zone.
 
 use std::collections::HashMap;
 

@@ -1,8 +1,8 @@
 //! Time series of traffic: which points a request is answered with, and what each of them holds.
 //!
-//! Start and end are floored to the interval, and both points are in the answer; a point's time is where its span begins.
-//! Five minutes that have not ended, or not long enough ago, count 0: what is late is not missing. The bandwidth of a
-//! span longer than five minutes is the peak of its five minutes. Called by both services.
+//! Start and end are floored to the interval, and both points are in the answer; a point's time is where its span
+//! begins. Five minutes that have not ended, or not long enough ago, count 0: what is late is not missing. The
+//! bandwidth of a span longer than five minutes is the peak of its five minutes. Called by both services.
 
 use super::time::{DAY, HOUR, floor};
 use super::traffic::{SLOT, Source, Usage};

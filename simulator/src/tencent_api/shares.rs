@@ -1,8 +1,8 @@
 //! How traffic is divided among districts and countries: by shares that are made up, with sums that are exact.
 //!
-//! A source has six districts a day, out of those of its area, with shares of its own. Names and ids of provinces and ISPs
-//! are those of the vendor's documentation of Tencent Cloud CDN (product 228, document 6316) as far as they are known;
-//! those of countries are chosen. `DescribeMapInfo` lists them all. Called by the rankings of both services.
+//! A source has six districts a day, out of those of its area, with shares of its own. Names and ids of provinces and
+//! ISPs are those of the vendor's documentation of Tencent Cloud CDN (product 228, document 6316) as far as they are
+//! known; those of countries are chosen. `DescribeMapInfo` lists them all. Called by the rankings of both services.
 
 use super::traffic::{EDGEONE, Source, Usage};
 use crate::hash::{mixed, seed};
@@ -144,8 +144,8 @@ pub fn tencent_district_split(
     parts.into_iter().map(share).collect()
 }
 
-/// How bytes and requests of a domain at EdgeOne are divided in a day, which begins at this time (00:00 in UTC). The parts
-/// sum up to the whole; none is left out.
+/// How bytes and requests of a domain at EdgeOne are divided in a day, which begins at this time (00:00 in UTC). The
+/// parts sum up to the whole; none is left out.
 #[must_use]
 pub fn edgeone_country_split(domain: &str, day_begin_unix: i64, bytes: u64, requests: u64) -> Vec<CountryShare> {
     let parts = split(domain, EDGEONE, day_begin_unix, CODES.len(), Usage { bytes, requests });

@@ -1,9 +1,9 @@
 //! Request signatures of the scheme TC3-HMAC-SHA256 (Tencent Cloud API 3.0, signature v3), checked strictly.
 //!
-//! What is signed is what was sent: Content-Type and Host byte for byte, other signed headers in lower case, the query as
-//! it stands in the URL (GET only), the SHA-256 of the body. The date of the scope is the UTC date of `X-TC-Timestamp`,
-//! which may be five minutes away from the injected clock; the time that tests advance is not looked at, as with Level 3.
-//! Called by `TencentApi` for every action.
+//! What is signed is what was sent: Content-Type and Host byte for byte, other signed headers in lower case, the query
+//! as it stands in the URL (GET only), the SHA-256 of the body. The date of the scope is the UTC date of
+//! `X-TC-Timestamp`, which may be five minutes away from the injected clock; the time that tests advance is not looked
+//! at, as with Level 3. Called by `TencentApi` for every action.
 
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};

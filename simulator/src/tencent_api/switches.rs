@@ -1,7 +1,8 @@
 //! What tests may change of Tencent Cloud CDN and EdgeOne while the simulator runs.
 //!
-//! Begins as the configuration says and can be set back to it. The texts are looked for in URLs when they are submitted and
-//! when they are listed, so they work on tasks that are under way too. Changed through `Control`, read once a request.
+//! Begins as the configuration says and can be set back to it. The texts are looked for in URLs when they are submitted
+//! and when they are listed, so they work on tasks that are under way too. Changed through `Control`, read once a
+//! request.
 
 use std::sync::Mutex;
 

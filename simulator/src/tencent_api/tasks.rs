@@ -1,8 +1,8 @@
 //! The purges and prefetches that were submitted: one task a call, one row a URL, listed with the newest first.
 //!
-//! How a row stands follows from the time that has passed and from the texts that tests set to make it fail, so nothing has
-//! to be driven. Kept for 30 days of simulated time, and at most a million rows: the oldest tasks go first. Both services
-//! keep their own list.
+//! How a row stands follows from the time that has passed and from the texts that tests set to make it fail, so nothing
+//! has to be driven. Kept for 30 days of simulated time, and at most a million rows: the oldest tasks go first. Both
+//! services keep their own list.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -103,9 +103,9 @@ impl TaskList {
         }
     }
 
-    /// All tasks, newest first.
-    pub(crate) fn newest_first(&self) -> Vec<Arc<Task>> {
-        self.tasks.iter().rev().cloned().collect()
+    /// The tasks that are wanted, newest first.
+    pub(crate) fn newest_first(&self, wanted: impl Fn(&Task) -> bool) -> Vec<Arc<Task>> {
+        self.tasks.iter().rev().filter(|task| wanted(task)).cloned().collect()
     }
 }
 
@@ -145,9 +145,9 @@ mod tests {
         list.add(task(0, 1));
         list.add(task(1, 1));
         list.add(task(KEPT_MS + 1, 1));
-        let ids = |list: &TaskList| list.newest_first().iter().map(|task| task.created_ms).collect::<Vec<_>>();
+        let ids = |list: &TaskList| list.newest_first(|_| true).iter().map(|task| task.created_ms).collect::<Vec<_>>();
         assert_eq!(ids(&list), [KEPT_MS + 1, 1]);
         list.add(task(KEPT_MS + 1, MAX_ROWS));
-        assert_eq!(list.newest_first().len(), 1);
+        assert_eq!(list.newest_first(|_| true).len(), 1);
     }
 }

@@ -1,8 +1,8 @@
-//! Times as the two services write them: naive `YYYY-MM-DD HH:MM:SS` in a zone (UTC+8 unless said otherwise), and ISO 8601
-//! with its offset.
+//! Times as the two services write them: naive `YYYY-MM-DD HH:MM:SS` in a zone (UTC+8 unless said otherwise), and ISO
+//! 8601 with its offset.
 //!
-//! Everything within is Unix seconds; days of quotas and of statistics begin at 00:00 in UTC+8. Called by the actions of
-//! both services.
+//! Everything within is Unix seconds; days of quotas and of statistics begin at 00:00 in UTC+8. Called by the actions
+//! of both services.
 
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 

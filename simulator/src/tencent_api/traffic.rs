@@ -1,8 +1,8 @@
 //! Traffic that is made up: bytes and requests of a source (a domain in an area) for each five minutes of all times.
 //!
-//! Whole numbers from a name and a time only, so that they are the same in every run and a test can compute what is right:
-//! the public functions here are what the statistics of Tencent Cloud CDN and EdgeOne are sums of. What a configuration or
-//! the delay takes away is not looked at here. Split over districts and countries by `shares`.
+//! Whole numbers from a name and a time only, so that they are the same in every run and a test can compute what is
+//! right: the public functions here are what the statistics of Tencent Cloud CDN and EdgeOne are sums of. What a
+//! configuration or the delay takes away is not looked at here. Split over districts and countries by `shares`.
 
 use super::time::{UTC_8, floor};
 use crate::hash::{mixed, seed};
@@ -53,9 +53,9 @@ impl Source {
     }
 }
 
-/// Bytes and requests of a domain at Tencent Cloud CDN in an area (`mainland` or `overseas`), in the five minutes that the
-/// time lies in. This is what a domain with traffic in this area has; whether it is accelerated there, stands in the
-/// configuration.
+/// Bytes and requests of a domain at Tencent Cloud CDN in an area (`mainland` or `overseas`), in the five minutes that
+/// the time lies in. This is what a domain with traffic in this area has; whether it is accelerated there, stands in
+/// the configuration.
 #[must_use]
 pub fn tencent_usage(domain: &str, area: &str, slot_begin_unix: i64) -> (u64, u64) {
     let usage = Source::new(domain, area).slot(slot_begin_unix);

@@ -3,11 +3,12 @@
 
     drive.py http://127.0.0.1:PORT
 
-The simulator has to run with its demonstration data and to be nobody else's: quotas are spent, its time is moved on. Each
-action is called by POST and by GET, through `tencentcloud-sdk-python-cdn` and `-teo`, whose models must know each member of
-each answer. Each raw answer is then held against `api.json` of `tccli`, the vendor's description of names, types and what is
-always there; each error code against the SDK's list. Then the other way round: what the description lets a client send must
-be known to the simulator, and nothing else. Exits with 1 and a line for each complaint.
+The simulator has to run with its demonstration data and to be nobody else's: quotas are spent, its time is moved on.
+Each action is called by POST and by GET, through `tencentcloud-sdk-python-cdn` and `-teo`, whose models must know
+each member of each answer. Each raw answer is then held against `api.json` of `tccli`, the vendor's description of
+names, types and what is always there; each error code against the SDK's list. Then the other way round: what the
+description lets a client send must be known to the simulator, and nothing else. Exits with 1 and a line for each
+complaint.
 """
 
 import gzip

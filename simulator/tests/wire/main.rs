@@ -9,11 +9,17 @@
 mod client;
 mod controls;
 mod edge;
+mod edgeone;
 mod faults;
 mod invalidations;
 mod logs;
 mod signatures;
 mod start;
+mod tencent_calls;
+mod tencent_client;
+mod tencent_data;
+mod tencent_faults;
+mod tencent_tasks;
 mod tree;
 mod usage;
 mod usage_controls;
