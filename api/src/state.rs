@@ -269,7 +269,7 @@ fn list_coalescer(db: &Database, zone: chrono_tz::Tz) -> Coalescer<(Scope, TaskF
         let db = db.clone();
         async move {
             let tasks = task::list(&db, scope, &filter).await?;
-            crate::routes::purge::list_answer(&tasks, zone)
+            crate::routes::task_lists::list_answer(&tasks, zone)
         }
         .boxed()
     })

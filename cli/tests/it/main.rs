@@ -38,6 +38,7 @@ mod rate_limits;
 mod role_table;
 mod schema;
 mod sessions;
+mod several_cdns;
 mod staff_tasks;
 mod start_refusals;
 mod statistics;
