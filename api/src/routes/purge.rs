@@ -154,7 +154,7 @@ async fn order(
     if !refusals.is_empty() {
         return Err(refused(refusals));
     }
-    let parts = split(&urls, &places, &state.capabilities);
+    let parts = split(kind, &urls, &places, &state.capabilities);
     make(state, caller, &target, kind, urls.len(), &parts, key).await
 }
 
