@@ -7,8 +7,9 @@
 use crate::auth::{Caller, Purger, Target};
 use crate::error::{Answer, ApiError};
 use crate::idempotency::IdempotencyKey;
-use crate::params::{OneOrMany, Params, text};
-use crate::routes::purge_plan::{Part, Places, split};
+use crate::params::{OneOrMany, Params, flag, text};
+use crate::quotas;
+use crate::routes::purge_plan::{Part, Places, PlanOut, plan, split};
 use crate::routes::{Group, shown_time};
 use crate::state::SharedState;
 use chrono_tz::Tz;
@@ -17,7 +18,7 @@ use overseas_shared::db::DbError;
 use overseas_shared::db::audit::NewEntry;
 use overseas_shared::db::mapping::PurgePlace;
 use overseas_shared::db::task::{NewTask, TaskOrder};
-use overseas_shared::domain::{DomainName, Kind, PurgeUrl, State as TaskState};
+use overseas_shared::domain::{DomainName, Kind, PurgeUrl, Scope, State as TaskState};
 use overseas_shared::queue::WakeKind;
 use poem::Request;
 use poem::http::StatusCode;
@@ -43,6 +44,10 @@ pub struct PurgeIn {
     /// One or more absolute URLs joined by `|`, or a list of them; at most 1000, each at most 2048 bytes.
     /// In a refresh `*` is a wildcard and a trailing `/` means the directory; a preload takes neither.
     path: OneOrMany,
+    /// Whether to check the request and tell what it would cost only. Everything is refused as without it; nothing is made and
+    /// nothing is kept, and an `Idempotency-Key` is ignored.
+    #[serde(deserialize_with = "flag")]
+    dry_run: Option<bool>,
 }
 
 impl Example for PurgeIn {
@@ -50,6 +55,7 @@ impl Example for PurgeIn {
         Self {
             login_email: Some("user@example.com".to_owned()),
             path: OneOrMany(vec!["http://cdn.example.com/test.html|http://cdn.example.com/test1.html".to_owned()]),
+            dry_run: None,
         }
     }
 }
@@ -86,10 +92,14 @@ pub struct TaskOut {
 pub struct PurgeOut {
     /// 0.
     err: u16,
-    /// One task for each property that the URLs belong to.
+    /// One task for each property that the URLs belong to; none with `dry_run`.
     results: Vec<TaskOut>,
-    /// `success`.
+    /// `success`, or `dry_run`.
     status: String,
+    /// With `dry_run`: the tasks that would be made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[oai(skip_serializing_if_is_none)]
+    plan: Option<Vec<PlanOut>>,
 }
 
 /// Handlers.
@@ -100,7 +110,8 @@ impl Purge {
     /// Refresh (purge) URLs
     ///
     /// The vendor is called afterwards; follow the task with `GET /level3/refresh_list`. The header
-    /// `Idempotency-Key` makes a repetition within 24 hours harmless.
+    /// `Idempotency-Key` makes a repetition within 24 hours harmless. With `dry_run` nothing is made: the answer tells which
+    /// tasks there would be, how many calls to the vendor they take, and what is left of its quotas.
     #[oai(path = "/level3/refresh", method = "post", operation_id = "refresh")]
     async fn refresh(
         &self,
@@ -114,7 +125,8 @@ impl Purge {
 
     /// Preload URLs
     ///
-    /// Brings content to the edge before it is asked for. Follow the task with `GET /level3/preload_list`.
+    /// Brings content to the edge before it is asked for. Follow the task with `GET /level3/preload_list`. `dry_run` is that
+    /// of a refresh; URLs that are fetched through the CDN are no calls to its vendor.
     #[oai(path = "/level3/preload", method = "post", operation_id = "preload")]
     async fn preload(
         &self,
@@ -139,9 +151,10 @@ async fn order(
         return Err(ApiError::Forbidden(format!("{} may not {kind}: the user has no operate right", target.email)));
     }
     let (urls, mut refusals) = read_urls(kind, &params.path)?;
+    let is_dry = params.dry_run.unwrap_or(false);
     let asked: Vec<&str> =
         [kind.as_str(), target.email.as_str()].into_iter().chain(urls.iter().map(PurgeUrl::as_str)).collect();
-    let key = IdempotencyKey::of(request, caller.principal.label(), &asked)?;
+    let key = if is_dry { None } else { IdempotencyKey::of(request, caller.principal.label(), &asked)? };
     if let Some(key) = key.as_ref().filter(|_| refusals.is_empty())
         && let Some(answer) = key.answered(state).await?
     {
@@ -155,6 +168,11 @@ async fn order(
         return Err(refused(refusals));
     }
     let parts = split(kind, &urls, &places, &state.capabilities);
+    if is_dry {
+        let stored = quotas::stored(&state.db, Scope::User(target.id), None).await?;
+        let plan = Some(plan(kind, &parts, &stored));
+        return Answer::new(&PurgeOut { err: 0, results: Vec::new(), status: "dry_run".to_owned(), plan });
+    }
     make(state, caller, &target, kind, urls.len(), &parts, key).await
 }
 
@@ -185,6 +203,7 @@ async fn make(
         err: 0,
         results: parts.iter().zip(&tasks).map(|(part, task)| made(part.cdn, task, zone)).collect(),
         status: "success".to_owned(),
+        plan: None,
     })?;
     let order = TaskOrder {
         audit: audit_entry(caller, target, kind, urls, &tasks, now),

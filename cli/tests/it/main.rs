@@ -18,6 +18,7 @@ mod audit_trail;
 mod concurrent;
 mod contract;
 mod deployment;
+mod dry_runs;
 mod embedded;
 mod fault_limits;
 mod fault_storms;

@@ -152,6 +152,8 @@ async fn tenant_rows(world: &World) -> Vec<Row> {
             rows.push(row(operation, data, json!({"login_email": email, "path": format!("http://{domain}/a")})));
         }
     }
+    let dry = json!({"login_email": USER, "path": "http://cdn.example.com/a", "dry_run": true});
+    rows.push(row("POST /level3/refresh", "user's, dry run", dry));
     for (data, email) in [("user's", USER), ("other's", OTHER), ("nobody's", MISSING)] {
         rows.push(row("POST /level3/webhooks", data, json!({"login_email": email, "url": HOOK})));
         for operation in ["POST /level3/webhooks/enable", "POST /level3/webhooks/remove"] {

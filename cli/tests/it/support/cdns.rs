@@ -6,9 +6,10 @@
 use crate::support::world::USER;
 use crate::support::{Kind, World};
 use overseas_shared::config::Config;
+use overseas_shared::db::{catalogue, vendor};
 use overseas_simulator::{Config as SimulatorConfig, PropertyConfig};
 use overseas_worker::jobs::sync;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A property of the simulator's catalogue.
 pub fn property(name: &str) -> PropertyConfig {
@@ -39,4 +40,11 @@ pub async fn world_with_two_cdns(kind: Kind) -> World {
 pub async fn map_at_second(world: &World, domain: &str) {
     let body = json!({"login_email": USER, "cdn": "second", "domains": domain});
     world.post(&world.staff_token, "/level3/user_domains", body).await.ok();
+}
+
+/// Writes what a worker would have read of a CDN's quotas, now.
+pub async fn note_quotas(world: &World, cdn: &str, quotas: Value) {
+    let cdn = catalogue::find_cdn(&world.db, cdn).await.unwrap().unwrap();
+    let seen = vendor::Seen { quotas: Some((quotas.to_string(), world.clock.now())), ..vendor::Seen::default() };
+    vendor::note(&world.db, cdn.id, &seen).await.unwrap();
 }
