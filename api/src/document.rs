@@ -8,8 +8,9 @@
 mod shapes;
 
 use crate::routes::{
-    accounts::Accounts, audit::Audit, cdns::Cdns, logs::Logs, mappings::Mappings, operations::Operations, purge::Purge,
-    sessions::Sessions, statistics::Statistics, task_lists::TaskLists, tasks::StaffTasks, webhooks::Webhooks,
+    accounts::Accounts, audit::Audit, capabilities::CdnCapabilities, cdns::Cdns, logs::Logs, mappings::Mappings,
+    operations::Operations, purge::Purge, sessions::Sessions, statistics::Statistics, task_lists::TaskLists,
+    tasks::StaffTasks, webhooks::Webhooks,
 };
 use poem::endpoint::make_sync;
 use poem::{Endpoint, IntoEndpoint, Response};
@@ -19,8 +20,21 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// All handlers.
-type Api =
-    (Sessions, Purge, TaskLists, Webhooks, Statistics, Logs, Mappings, Cdns, Accounts, Audit, StaffTasks, Operations);
+type Api = (
+    Sessions,
+    Purge,
+    TaskLists,
+    CdnCapabilities,
+    Webhooks,
+    Statistics,
+    Logs,
+    Mappings,
+    Cdns,
+    Accounts,
+    Audit,
+    StaffTasks,
+    Operations,
+);
 
 const DESCRIPTION: &str = "One API for every CDN that a company buys: refresh (purge) and preload URLs, follow the tasks, \
 see who is mapped to what. Parameters may stand in the query string, a JSON body or a form, on every method; where a name \
@@ -30,7 +44,21 @@ parameters are ignored, and a trailing slash changes nothing. Success is HTTP 20
 and `{\"err\", \"message\", \"request_id\"}`. Callers from trusted networks need no credential and count as staff.";
 
 fn api() -> Api {
-    (Sessions, Purge, TaskLists, Webhooks, Statistics, Logs, Mappings, Cdns, Accounts, Audit, StaffTasks, Operations)
+    (
+        Sessions,
+        Purge,
+        TaskLists,
+        CdnCapabilities,
+        Webhooks,
+        Statistics,
+        Logs,
+        Mappings,
+        Cdns,
+        Accounts,
+        Audit,
+        StaffTasks,
+        Operations,
+    )
 }
 
 fn open_api() -> OpenApiService<Api, ()> {

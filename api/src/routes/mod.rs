@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod capabilities;
 pub mod cdns;
 pub mod logs;
 pub mod mappings;

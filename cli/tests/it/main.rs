@@ -15,6 +15,7 @@ mod api_operations;
 mod api_parameters;
 mod api_tokens;
 mod audit_trail;
+mod capabilities;
 mod concurrent;
 mod contract;
 mod deployment;

@@ -65,6 +65,7 @@ fn plain_rows() -> Vec<Row> {
         row("POST /level3/tasks/cancel", "everything", json!({})),
         row("POST /level3/tasks/cancel", "nobody's", json!({"taskid": NO_TASK})),
         row("POST /level3/tasks/cancel", "none that is done", json!({"state": "done"})),
+        row("GET /level3/capabilities", "-", json!({})),
         row("GET /level3/domains", "-", json!({})),
         row("GET /level3/cdn", "-", json!({})),
         row("POST /level3/cdn", "in use", json!({"cdn": "level3"})),
