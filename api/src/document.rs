@@ -8,8 +8,9 @@
 mod shapes;
 
 use crate::routes::{
-    accounts::Accounts, audit::Audit, cdns::Cdns, logs::Logs, mappings::Mappings, operations::Operations, purge::Purge,
-    sessions::Sessions, statistics::Statistics, tasks::StaffTasks, webhooks::Webhooks,
+    accounts::Accounts, audit::Audit, capabilities::CdnCapabilities, cdns::Cdns, logs::Logs, mappings::Mappings,
+    operations::Operations, purge::Purge, sessions::Sessions, statistics::Statistics, task_lists::TaskLists,
+    tasks::StaffTasks, webhooks::Webhooks,
 };
 use poem::endpoint::make_sync;
 use poem::{Endpoint, IntoEndpoint, Response};
@@ -19,16 +20,45 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// All handlers.
-type Api = (Sessions, Purge, Webhooks, Statistics, Logs, Mappings, Cdns, Accounts, Audit, StaffTasks, Operations);
+type Api = (
+    Sessions,
+    Purge,
+    TaskLists,
+    CdnCapabilities,
+    Webhooks,
+    Statistics,
+    Logs,
+    Mappings,
+    Cdns,
+    Accounts,
+    Audit,
+    StaffTasks,
+    Operations,
+);
 
 const DESCRIPTION: &str = "One API for every CDN that a company buys: refresh (purge) and preload URLs, follow the tasks, \
 see who is mapped to what. Parameters may stand in the query string, a JSON body or a form, on every method; where a name \
-stands in both, the query string wins. `domain=a&domain=b`, `domain.0=a&domain.1=b` and `domain[0]=a` make lists. Unknown \
+stands in both, the query string wins. `cdn` narrows what is read to one CDN; of a name that there is not, or that is not the \
+caller's, nothing is found. `domain=a&domain=b`, `domain.0=a&domain.1=b` and `domain[0]=a` make lists. Unknown \
 parameters are ignored, and a trailing slash changes nothing. Success is HTTP 200 with `err` 0; every failure has its HTTP status \
 and `{\"err\", \"message\", \"request_id\"}`. Callers from trusted networks need no credential and count as staff.";
 
 fn api() -> Api {
-    (Sessions, Purge, Webhooks, Statistics, Logs, Mappings, Cdns, Accounts, Audit, StaffTasks, Operations)
+    (
+        Sessions,
+        Purge,
+        TaskLists,
+        CdnCapabilities,
+        Webhooks,
+        Statistics,
+        Logs,
+        Mappings,
+        Cdns,
+        Accounts,
+        Audit,
+        StaffTasks,
+        Operations,
+    )
 }
 
 fn open_api() -> OpenApiService<Api, ()> {

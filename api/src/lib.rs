@@ -12,6 +12,7 @@ pub mod limits;
 pub mod log_file;
 pub mod memory;
 pub mod params;
+pub mod quotas;
 pub mod routes;
 pub mod server;
 pub mod state;

@@ -12,7 +12,7 @@ use crate::turns::Turns;
 use bytes::Bytes;
 use futures::FutureExt;
 use overseas_shared::batch::{Batcher, Coalescer};
-use overseas_shared::cdn::{Capabilities, registry};
+use overseas_shared::cdn::{Capabilities, LogSupport, registry};
 use overseas_shared::clock::Clock;
 use overseas_shared::config::Config;
 use overseas_shared::db::mapping::{self, PurgePlace};
@@ -98,6 +98,16 @@ impl State {
             queue,
             clock,
             config,
+        }
+    }
+
+    /// Whether a CDN's daily access logs are fetched at all.
+    #[must_use]
+    pub fn has_logs(&self, cdn: &str) -> bool {
+        match self.capabilities.get(cdn).map(|capabilities| capabilities.logs) {
+            Some(LogSupport::Native) => true,
+            Some(LogSupport::Delivery) => self.config.cdn.get(cdn).is_some_and(|settings| settings.logs.is_some()),
+            Some(LogSupport::None) | None => false,
         }
     }
 
@@ -269,7 +279,7 @@ fn list_coalescer(db: &Database, zone: chrono_tz::Tz) -> Coalescer<(Scope, TaskF
         let db = db.clone();
         async move {
             let tasks = task::list(&db, scope, &filter).await?;
-            crate::routes::purge::list_answer(&tasks, zone)
+            crate::routes::task_lists::list_answer(&tasks, zone)
         }
         .boxed()
     })

@@ -100,6 +100,10 @@ fn cdn_name() -> Value {
     json!({"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9._-]+$"})
 }
 
+fn quota_kind() -> Value {
+    json!({"enum": ["refresh_url", "refresh_directory", "preload"]})
+}
+
 /// The shapes of parameters: type, property, shape.
 fn parameters() -> Vec<(&'static str, &'static str, Value)> {
     let text = || json!({"type": "string"});
@@ -119,7 +123,7 @@ fn parameters() -> Vec<(&'static str, &'static str, Value)> {
         ("CompanyIn", "owner_email", email()),
         ("NewUserIn", "login_email", email()),
         ("NewUserIn", "password", password(1)),
-        ("NewUserIn", "operations", flag),
+        ("NewUserIn", "operations", flag.clone()),
         ("UserIn", "login_email", email()),
         ("UserCdnsIn", "login_email", email()),
         ("UserCdnsIn", "cdns", many(&word(), 1)),
@@ -138,6 +142,7 @@ fn parameters() -> Vec<(&'static str, &'static str, Value)> {
         ("RenameCdnIn", "cdn", cdn_name()),
         ("PurgeIn", "login_email", optional(email())),
         ("PurgeIn", "path", many(&url(), 1)),
+        ("PurgeIn", "dry_run", flag),
         ("ListIn", "login_email", email()),
         ("ListIn", "limit", page(1000)),
         ("ListIn", "state", json!({"type": "string", "enum": ["queued", "running", "done", "failed", "expired"]})),
@@ -227,8 +232,23 @@ fn answers() -> Vec<(&'static str, &'static str, Value)> {
         ("LogRowOut", "date", json!({"pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"})),
         ("LogRowOut", "sha256", json!({"pattern": "^([0-9a-f]{64})?$"})),
         ("LogRowOut", "size", json!({"minimum": 0})),
-        ("PurgeOut", "status", json!({"enum": ["success"]})),
-        ("PurgeOut", "results", json!({"minItems": 1})),
+        ("PurgeOut", "status", json!({"enum": ["success", "dry_run"]})),
+        ("CapabilitiesOut", "vendor", json!({"nullable": true})),
+        ("CapabilitiesOut", "refresh", json!({"nullable": true})),
+        ("CapabilitiesOut", "preload", json!({"enum": ["native", "invalidate_then_fetch", "none"]})),
+        ("CapabilitiesOut", "urls_per_request", json!({"minimum": 1, "nullable": true})),
+        ("CapabilitiesOut", "usage", json!({"nullable": true})),
+        ("CapabilitiesOut", "quotas_read_at", json!({"nullable": true})),
+        ("QuotaOut", "kind", quota_kind()),
+        ("PlanOut", "domains", json!({"minItems": 1})),
+        ("PlanOut", "requests", json!({"minimum": 1, "nullable": true})),
+        ("PlanOut", "costs", json!({"minItems": 1})),
+        ("PlanOut", "quotas_read_at", json!({"nullable": true})),
+        ("CostOut", "kind", quota_kind()),
+        ("CostOut", "urls", json!({"minimum": 1})),
+        ("CostOut", "requests", json!({"minimum": 1, "nullable": true})),
+        ("CostOut", "available", json!({"minimum": 0, "nullable": true})),
+        ("CostOut", "enough", json!({"nullable": true})),
         ("LoginCheckOut", "alive", json!({"enum": [0, 1]})),
         ("SummaryOut", "latest", json!({"nullable": true})),
         ("DomainStateOut", "state", json!({"enum": ["Active", "Inactive", "Pending"]})),

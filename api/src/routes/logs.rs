@@ -12,7 +12,6 @@ use crate::routes::Group;
 use crate::routes::reading::{read_domains, refuse_unknown};
 use crate::state::SharedState;
 use chrono::NaiveDate;
-use overseas_shared::cdn::LogSupport;
 use overseas_shared::db::log::{self, Asked, LogDay};
 use overseas_shared::db::place::{DomainPlace, places};
 use overseas_shared::domain::log::{LogName, LogState, date_of, day_at, day_number, first_kept_day, parse_date};
@@ -226,15 +225,6 @@ fn read_date(parameter: &str, text: Option<&str>) -> Result<NaiveDate, ApiError>
     date.ok_or_else(|| ApiError::wrong(parameter, format!("`{}` is not a day like 20160928", shown(text))))
 }
 
-/// Whether a CDN's logs are fetched at all.
-fn has_logs(state: &SharedState, cdn: &str) -> bool {
-    match state.capabilities.get(cdn).map(|capabilities| capabilities.logs) {
-        Some(LogSupport::Native) => true,
-        Some(LogSupport::Delivery) => state.config.cdn.get(cdn).is_some_and(|settings| settings.logs.is_some()),
-        Some(LogSupport::None) | None => false,
-    }
-}
-
 fn first_kept(state: &SharedState) -> i64 {
     first_kept_day(state.clock.now(), state.config.logs.keep_days)
 }
@@ -248,7 +238,7 @@ fn missing(
 ) -> Vec<Asked> {
     let first = question.first.max(first_kept(state));
     let last = question.last.min(day_at(state.clock.now()) - 1);
-    let fetched = places.iter().filter(|place| has_logs(state, &place.cdn));
+    let fetched = places.iter().filter(|place| state.has_logs(&place.cdn));
     fetched
         .filter_map(|place| Some((place.property_id?, place.cdn_id)))
         .flat_map(|(property_id, cdn_id)| (first..=last).map(move |day| Asked { property_id, cdn_id, day }))
@@ -307,7 +297,7 @@ fn state_of(state: &SharedState, place: &DomainPlace, found: Option<&LogDay>, is
     match found {
         Some(day) => day.state,
         None if is_old => LogState::Expired,
-        None if place.property_id.is_none() || !has_logs(state, &place.cdn) => LogState::Empty,
+        None if place.property_id.is_none() || !state.has_logs(&place.cdn) => LogState::Empty,
         None => LogState::Queued,
     }
 }

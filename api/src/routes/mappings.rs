@@ -20,6 +20,15 @@ use serde::{Deserialize, Serialize};
 #[serde(default)]
 pub struct NothingIn {}
 
+/// At which CDN.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+pub struct CdnIn {
+    /// Only this CDN.
+    #[serde(deserialize_with = "text")]
+    pub(super) cdn: Option<String>,
+}
+
 /// Whose mappings.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
@@ -28,11 +37,14 @@ pub struct UserIn {
     /// Whose mappings; users may leave it out.
     #[serde(deserialize_with = "text")]
     login_email: Option<String>,
+    /// Only this CDN.
+    #[serde(deserialize_with = "text")]
+    cdn: Option<String>,
 }
 
 impl Example for UserIn {
     fn example() -> Self {
-        Self { login_email: Some("user@example.com".to_owned()) }
+        Self { login_email: Some("user@example.com".to_owned()), cdn: None }
     }
 }
 
@@ -196,9 +208,9 @@ impl Mappings {
         &self,
         state: Data<&SharedState>,
         caller: Caller,
-        _params: Params<NothingIn>,
+        params: Params<CdnIn>,
     ) -> Result<Answer<DomainsOut>, ApiError> {
-        let domains = mapping::visible_domains(&state.db, caller.scope()).await?;
+        let domains = mapping::visible_domains(&state.db, caller.scope(), params.0.cdn.as_deref()).await?;
         Answer::new(&DomainsOut { err: 0, domains })
     }
 
@@ -210,8 +222,11 @@ impl Mappings {
         caller: Caller,
         params: Params<UserIn>,
     ) -> Result<Answer<UserCdnsOut>, ApiError> {
-        let target = caller.target(state.0, params.0.login_email.as_deref()).await?;
-        Answer::new(&UserCdnsOut { err: 0, cdns: mapping::cdns_of(&state.db, target.id).await? })
+        let UserIn { login_email, cdn } = params.0;
+        let target = caller.target(state.0, login_email.as_deref()).await?;
+        let mut cdns = mapping::cdns_of(&state.db, target.id).await?;
+        cdns.retain(|name| is_wanted(cdn.as_deref(), name));
+        Answer::new(&UserCdnsOut { err: 0, cdns })
     }
 
     /// Map a user to CDNs (staff)
@@ -243,9 +258,12 @@ impl Mappings {
         caller: Caller,
         params: Params<UserIn>,
     ) -> Result<Answer<UserDomainsOut>, ApiError> {
-        let target = caller.target(state.0, params.0.login_email.as_deref()).await?;
+        let UserIn { login_email, cdn } = params.0;
+        let target = caller.target(state.0, login_email.as_deref()).await?;
+        let mut mapped = mapping::domains_of(&state.db, target.id).await?;
+        mapped.retain(|mapped| is_wanted(cdn.as_deref(), &mapped.cdn));
         let mut results: Vec<CdnDomainStatesOut> = Vec::new();
-        for mapped in mapping::domains_of(&state.db, target.id).await? {
+        for mapped in mapped {
             let domain = DomainStateOut { domain: mapped.domain, state: mapped.state.as_str().to_owned() };
             match results.last_mut().filter(|last| last.cdn == mapped.cdn) {
                 Some(last) => last.domains.push(domain),
@@ -303,6 +321,11 @@ impl Mappings {
         let new = DomainName::parse(new).map_err(|error| ApiError::wrong("new_domain", error))?;
         change(state.0, &staff, &target, &cdns, Change::Replace(&old, &new)).await
     }
+}
+
+/// Whether a CDN is the one that is asked for, or none is.
+fn is_wanted(asked: Option<&str>, cdn: &str) -> bool {
+    asked.is_none_or(|asked| asked == cdn)
 }
 
 /// Left out is not the same as empty: a forgotten parameter must not unmap everything.

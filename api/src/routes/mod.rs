@@ -6,14 +6,17 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod capabilities;
 pub mod cdns;
 pub mod logs;
 pub mod mappings;
 pub mod operations;
 pub mod purge;
+pub mod purge_plan;
 pub mod reading;
 pub mod sessions;
 pub mod statistics;
+pub mod task_lists;
 pub mod tasks;
 pub mod webhooks;
 

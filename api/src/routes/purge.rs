@@ -1,26 +1,24 @@
-//! Refresh and preload: `POST /level3/refresh`, `/level3/preload`, and their lists.
+//! Refresh and preload: `POST /level3/refresh` and `/level3/preload`.
 //!
 //! A POST is all or nothing: every URL is checked before anything is written, one bad one and no task
 //! is made. What it answers is committed; the vendor is called later, by the worker. There is one task
 //! for each property at a vendor that the URLs belong to.
 
-use crate::auth::{Caller, Purger, Target, TaskReader};
+use crate::auth::{Caller, Purger, Target};
 use crate::error::{Answer, ApiError};
 use crate::idempotency::IdempotencyKey;
-use crate::params::{OneOrMany, Params, text, whole};
-use crate::routes::reading::page_limit;
+use crate::params::{OneOrMany, Params, flag, text};
+use crate::quotas;
+use crate::routes::purge_plan::{Part, Places, PlanOut, plan, split};
 use crate::routes::{Group, shown_time};
 use crate::state::SharedState;
-use bytes::Bytes;
 use chrono_tz::Tz;
 use futures::future::try_join_all;
-use overseas_shared::cdn::Action;
 use overseas_shared::db::DbError;
 use overseas_shared::db::audit::NewEntry;
 use overseas_shared::db::mapping::PurgePlace;
-use overseas_shared::db::task::{NewTask, TaskFilter, TaskOrder, TaskView};
-use overseas_shared::domain::name::shorten;
-use overseas_shared::domain::{DomainName, Kind, PurgeUrl, State as TaskState};
+use overseas_shared::db::task::{NewTask, TaskOrder};
+use overseas_shared::domain::{DomainName, Kind, PurgeUrl, Scope, State as TaskState};
 use overseas_shared::queue::WakeKind;
 use poem::Request;
 use poem::http::StatusCode;
@@ -32,11 +30,6 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Most URLs of one request.
 const MOST_URLS: usize = 1000;
-/// Tasks of a list unless `limit` says otherwise, and at most.
-const LIST: i64 = 200;
-const MOST_LIST: i64 = 1000;
-/// The list without a task.
-const EMPTY_LIST: &str = r#"{"err":0,"results":[]}"#;
 /// Most bad items that a message names.
 const MOST_NAMED: usize = 20;
 
@@ -51,6 +44,10 @@ pub struct PurgeIn {
     /// One or more absolute URLs joined by `|`, or a list of them; at most 1000, each at most 2048 bytes.
     /// In a refresh `*` is a wildcard and a trailing `/` means the directory; a preload takes neither.
     path: OneOrMany,
+    /// Whether to check the request and tell what it would cost only. Everything is refused as without it; nothing is made and
+    /// nothing is kept, and an `Idempotency-Key` is ignored.
+    #[serde(deserialize_with = "flag")]
+    dry_run: Option<bool>,
 }
 
 impl Example for PurgeIn {
@@ -58,6 +55,7 @@ impl Example for PurgeIn {
         Self {
             login_email: Some("user@example.com".to_owned()),
             path: OneOrMany(vec!["http://cdn.example.com/test.html|http://cdn.example.com/test1.html".to_owned()]),
+            dry_run: None,
         }
     }
 }
@@ -66,25 +64,27 @@ impl Example for PurgeIn {
 #[derive(Debug, Serialize, Object)]
 pub struct TaskOut {
     /// When it was made, in the configured time zone.
-    time: String,
+    pub(super) time: String,
     /// Its URLs, joined by `|`.
-    url: String,
+    pub(super) url: String,
     /// Our id, stable from the first answer on.
-    taskid: String,
+    pub(super) taskid: String,
     /// "0" to "100".
     #[serde(rename = "percentComplete")]
     #[oai(rename = "percentComplete")]
-    percent_complete: String,
+    pub(super) percent_complete: String,
     /// `queued`, `running`, `done`, `failed` or `expired`.
-    state: String,
+    pub(super) state: String,
+    /// The CDN that the URLs are refreshed or preloaded at.
+    pub(super) cdn: String,
     /// The vendor's id once it is known; several are joined by `|`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
-    vendor_taskid: Option<String>,
+    pub(super) vendor_taskid: Option<String>,
     /// Why it failed, or what it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
-    message: Option<String>,
+    pub(super) message: Option<String>,
 }
 
 /// The tasks that were made.
@@ -92,68 +92,14 @@ pub struct TaskOut {
 pub struct PurgeOut {
     /// 0.
     err: u16,
-    /// One task for each property that the URLs belong to.
+    /// One task for each property that the URLs belong to; none with `dry_run`.
     results: Vec<TaskOut>,
-    /// `success`.
+    /// `success`, or `dry_run`.
     status: String,
-}
-
-/// Which tasks to list.
-#[derive(Debug, Default, Deserialize, Object)]
-#[serde(default)]
-#[oai(example)]
-pub struct ListIn {
-    /// Whose tasks; users may leave it out.
-    #[serde(deserialize_with = "text")]
-    login_email: Option<String>,
-    /// Only this task.
-    #[serde(deserialize_with = "text")]
-    taskid: Option<String>,
-    /// Only tasks in this state: `queued`, `running`, `done`, `failed` or `expired`.
-    #[serde(deserialize_with = "text")]
-    state: Option<String>,
-    /// At most so many, 1 to 1000; 200 if left out.
-    #[serde(deserialize_with = "whole")]
-    limit: Option<i64>,
-    /// Only tasks older than this one, for the next page.
-    #[serde(deserialize_with = "text")]
-    before: Option<String>,
-}
-
-impl Example for ListIn {
-    fn example() -> Self {
-        Self { login_email: Some("user@example.com".to_owned()), ..Self::default() }
-    }
-}
-
-/// Tasks, newest first.
-#[derive(Debug, Serialize, Object)]
-pub struct ListOut {
-    /// 0.
-    err: u16,
-    /// The tasks.
-    results: Vec<TaskOut>,
-}
-
-/// The serialised answer of a list.
-///
-/// # Errors
-/// [`ApiError::Internal`] when a value cannot be written as JSON.
-pub fn list_answer(tasks: &[TaskView], zone: Tz) -> Result<Bytes, ApiError> {
-    let results = tasks.iter().map(|task| shown(task, zone)).collect();
-    Ok(Answer::new(&ListOut { err: 0, results })?.bytes())
-}
-
-fn shown(task: &TaskView, zone: Tz) -> TaskOut {
-    TaskOut {
-        time: shown_time(task.created_at, zone),
-        url: task.urls.clone(),
-        taskid: task.id.clone(),
-        percent_complete: task.percent.to_string(),
-        state: task.state.clone(),
-        vendor_taskid: Some(task.vendor_ids.clone()).filter(|ids| !ids.is_empty()),
-        message: task.message.clone(),
-    }
+    /// With `dry_run`: the tasks that would be made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[oai(skip_serializing_if_is_none)]
+    plan: Option<Vec<PlanOut>>,
 }
 
 /// Handlers.
@@ -164,7 +110,8 @@ impl Purge {
     /// Refresh (purge) URLs
     ///
     /// The vendor is called afterwards; follow the task with `GET /level3/refresh_list`. The header
-    /// `Idempotency-Key` makes a repetition within 24 hours harmless.
+    /// `Idempotency-Key` makes a repetition within 24 hours harmless. With `dry_run` nothing is made: the answer tells which
+    /// tasks there would be, how many calls to the vendor they take, and what is left of its quotas.
     #[oai(path = "/level3/refresh", method = "post", operation_id = "refresh")]
     async fn refresh(
         &self,
@@ -178,7 +125,8 @@ impl Purge {
 
     /// Preload URLs
     ///
-    /// Brings content to the edge before it is asked for. Follow the task with `GET /level3/preload_list`.
+    /// Brings content to the edge before it is asked for. Follow the task with `GET /level3/preload_list`. `dry_run` is that
+    /// of a refresh; URLs that are fetched through the CDN are no calls to its vendor.
     #[oai(path = "/level3/preload", method = "post", operation_id = "preload")]
     async fn preload(
         &self,
@@ -189,46 +137,6 @@ impl Purge {
     ) -> Result<Answer<PurgeOut>, ApiError> {
         order(state.0, request, &caller.0, Kind::Preload, params.0).await
     }
-
-    /// List refresh tasks, newest first
-    #[oai(path = "/level3/refresh_list", method = "get", operation_id = "refresh_list")]
-    async fn refresh_list(
-        &self,
-        state: Data<&SharedState>,
-        caller: TaskReader,
-        params: Params<ListIn>,
-    ) -> Result<Answer<ListOut>, ApiError> {
-        list(state.0, &caller.0, Kind::Refresh, params.0).await
-    }
-
-    /// List preload tasks, newest first
-    #[oai(path = "/level3/preload_list", method = "get", operation_id = "preload_list")]
-    async fn preload_list(
-        &self,
-        state: Data<&SharedState>,
-        caller: TaskReader,
-        params: Params<ListIn>,
-    ) -> Result<Answer<ListOut>, ApiError> {
-        list(state.0, &caller.0, Kind::Preload, params.0).await
-    }
-}
-
-async fn list(state: &SharedState, caller: &Caller, kind: Kind, params: ListIn) -> Result<Answer<ListOut>, ApiError> {
-    let target = caller.target(state, params.login_email.as_deref()).await?;
-    let limit = page_limit(params.limit, LIST, MOST_LIST)?;
-    let wanted = params.state.map(|word| word.parse::<TaskState>()).transpose();
-    let wanted = wanted.map_err(|_| ApiError::wrong("state", "expected queued, running, done, failed or expired"))?;
-    let filter =
-        TaskFilter { owner: target.id, kind, task_id: params.taskid, state: wanted, before: params.before, limit };
-    // With a filter more, nothing found is an answer: the task is not in that state (yet).
-    let task_id = filter.task_id.clone().filter(|_| filter.state.is_none() && filter.before.is_none());
-    let answer = state.task_list(caller.scope(), filter).await?;
-    // Whether it is another's or nobody's is not told.
-    if let Some(task_id) = task_id.filter(|_| answer == EMPTY_LIST) {
-        let (id, kind) = (shorten(&task_id), kind.as_str());
-        return Err(ApiError::NotFound(format!("taskid: {} has no such {kind} task: {id}", target.email)));
-    }
-    Ok(Answer::from_bytes(answer))
 }
 
 async fn order(
@@ -243,9 +151,10 @@ async fn order(
         return Err(ApiError::Forbidden(format!("{} may not {kind}: the user has no operate right", target.email)));
     }
     let (urls, mut refusals) = read_urls(kind, &params.path)?;
+    let is_dry = params.dry_run.unwrap_or(false);
     let asked: Vec<&str> =
         [kind.as_str(), target.email.as_str()].into_iter().chain(urls.iter().map(PurgeUrl::as_str)).collect();
-    let key = IdempotencyKey::of(request, caller.principal.label(), &asked)?;
+    let key = if is_dry { None } else { IdempotencyKey::of(request, caller.principal.label(), &asked)? };
     if let Some(key) = key.as_ref().filter(|_| refusals.is_empty())
         && let Some(answer) = key.answered(state).await?
     {
@@ -258,15 +167,46 @@ async fn order(
     if !refusals.is_empty() {
         return Err(refused(refusals));
     }
+    let parts = split(kind, &urls, &places, &state.capabilities);
+    if is_dry {
+        let stored = quotas::stored(&state.db, Scope::User(target.id), None).await?;
+        let plan = Some(plan(kind, &parts, &stored));
+        return Answer::new(&PurgeOut { err: 0, results: Vec::new(), status: "dry_run".to_owned(), plan });
+    }
+    make(state, caller, &target, kind, urls.len(), &parts, key).await
+}
+
+/// Writes the tasks; what it answers is committed.
+async fn make(
+    state: &SharedState,
+    caller: &Caller,
+    target: &Target,
+    kind: Kind,
+    urls: usize,
+    parts: &[Part<'_>],
+    key: Option<IdempotencyKey>,
+) -> Result<Answer<PurgeOut>, ApiError> {
     let now = state.clock.now();
-    let tasks = make_tasks(state, caller, &target, kind, &urls, &places, now);
+    let new = |part: &Part<'_>| NewTask {
+        id: state.task_ids.next(now),
+        user_id: target.id,
+        cdn_id: part.cdn_id,
+        property_id: part.property_id,
+        kind,
+        urls: part.urls.iter().map(|url| url.as_str().to_owned()).collect(),
+        request_id: caller.request_id.clone(),
+        created_at: now,
+    };
+    let tasks: Vec<NewTask> = parts.iter().map(new).collect();
+    let zone = state.config.time_zone;
     let answer = Answer::new(&PurgeOut {
         err: 0,
-        results: tasks.iter().map(|task| made(task, state.config.time_zone)).collect(),
+        results: parts.iter().zip(&tasks).map(|(part, task)| made(part.cdn, task, zone)).collect(),
         status: "success".to_owned(),
+        plan: None,
     })?;
     let order = TaskOrder {
-        audit: audit_entry(caller, &target, kind, &urls, &tasks, now),
+        audit: audit_entry(caller, target, kind, urls, &tasks, now),
         idempotency: key.as_ref().map(|key| key.keep(&answer.bytes(), now)),
         tasks,
     };
@@ -281,7 +221,7 @@ async fn order(
         }
         (Err(error), _) => return Err(error.into()),
     }
-    wake(state, kind, &places);
+    wake(state, kind, parts);
     Ok(answer)
 }
 
@@ -341,8 +281,6 @@ fn named(items: &[String]) -> String {
     if more > 0 { format!("{listed}; and {more} more") } else { listed }
 }
 
-type Places = BTreeMap<DomainName, Vec<PurgePlace>>;
-
 /// Where each host leads for this user; nowhere, if it is not the user's.
 async fn find_places(state: &SharedState, epoch: i64, target: &Target, urls: &[PurgeUrl]) -> Result<Places, ApiError> {
     let hosts: BTreeSet<&DomainName> = urls.iter().map(PurgeUrl::host).collect();
@@ -379,74 +317,31 @@ fn unable(state: &SharedState, kind: Kind, url: &PurgeUrl, place: &PurgePlace) -
     if place.property_id.is_none() {
         return Some(format!("{host}: the CDN {cdn} does not list it (yet); its state is Pending in user_domains"));
     }
-    let action = match kind {
-        Kind::Refresh => Action::Refresh,
-        Kind::Preload => Action::Preload,
-    };
-    let what = can.cannot(action, url)?;
+    let what = can.cannot(kind.into(), url)?;
     Some(format!("{}: the CDN {cdn} cannot {what}", url.as_str()))
 }
 
-/// One task for each property.
-fn make_tasks(
-    state: &SharedState,
-    caller: &Caller,
-    target: &Target,
-    kind: Kind,
-    urls: &[PurgeUrl],
-    places: &Places,
-    now: i64,
-) -> Vec<NewTask> {
-    let mut by_property: BTreeMap<(i64, i64), Vec<String>> = BTreeMap::new();
-    for url in urls {
-        for place in places.get(url.host()).into_iter().flatten() {
-            if let Some(property_id) = place.property_id {
-                by_property.entry((place.cdn_id, property_id)).or_default().push(url.as_str().to_owned());
-            }
-        }
-    }
-    by_property
-        .into_iter()
-        .map(|((cdn_id, property_id), urls)| NewTask {
-            id: state.task_ids.next(now),
-            user_id: target.id,
-            cdn_id,
-            property_id,
-            kind,
-            urls,
-            request_id: caller.request_id.clone(),
-            created_at: now,
-        })
-        .collect()
-}
-
-fn made(task: &NewTask, zone: Tz) -> TaskOut {
+fn made(cdn: &str, task: &NewTask, zone: Tz) -> TaskOut {
     TaskOut {
         time: shown_time(task.created_at, zone),
         url: task.urls.join("|"),
         taskid: task.id.clone(),
         percent_complete: "0".to_owned(),
         state: TaskState::Queued.as_str().to_owned(),
+        cdn: cdn.to_owned(),
         vendor_taskid: None,
         message: None,
     }
 }
 
-fn audit_entry(
-    caller: &Caller,
-    target: &Target,
-    kind: Kind,
-    urls: &[PurgeUrl],
-    tasks: &[NewTask],
-    now: i64,
-) -> NewEntry {
+fn audit_entry(caller: &Caller, target: &Target, kind: Kind, urls: usize, tasks: &[NewTask], now: i64) -> NewEntry {
     let ids: Vec<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
-    let detail = format!("{} URLs, tasks {}", urls.len(), ids.join(" "));
+    let detail = format!("{urls} URLs, tasks {}", ids.join(" "));
     caller.entry(now, kind.as_str(), target.email.as_str(), &detail)
 }
 
-fn wake(state: &SharedState, kind: Kind, places: &Places) {
-    let cdns: BTreeSet<&str> = places.values().flatten().map(|place| place.cdn.as_str()).collect();
+fn wake(state: &SharedState, kind: Kind, parts: &[Part<'_>]) {
+    let cdns: BTreeSet<&str> = parts.iter().map(|part| part.cdn).collect();
     let kind = match kind {
         Kind::Refresh => WakeKind::Refresh,
         Kind::Preload => WakeKind::Preload,

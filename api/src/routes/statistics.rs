@@ -149,7 +149,7 @@ pub struct SeriesOut {
 /// A city's part.
 #[derive(Debug, Clone, Serialize, Object)]
 pub struct AreaRowOut {
-    /// In English.
+    /// In English; a province of China or a country where the vendor tells those in place of cities.
     city: String,
     /// In Chinese, or in English where the Chinese name is not known.
     city_cn: String,

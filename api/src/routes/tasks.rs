@@ -7,6 +7,7 @@
 use crate::auth::Staff;
 use crate::error::{Answer, ApiError};
 use crate::params::{OneOrMany, Params, text, whole};
+use crate::routes::mappings::CdnIn;
 use crate::routes::reading::page_limit;
 use crate::routes::{Group, shown_time};
 use crate::state::SharedState;
@@ -276,11 +277,17 @@ impl StaffTasks {
 
     /// How the vendors fare (staff)
     #[oai(path = "/level3/vendors", method = "get", operation_id = "vendors")]
-    async fn vendors(&self, state: Data<&SharedState>, _staff: Staff) -> Result<Answer<VendorsOut>, ApiError> {
+    async fn vendors(
+        &self,
+        state: Data<&SharedState>,
+        _staff: Staff,
+        params: Params<CdnIn>,
+    ) -> Result<Answer<VendorsOut>, ApiError> {
         let now = state.clock.now();
         let seconds = |at: Option<i64>| at.map(|at| at.div_euclid(1000));
-        let found = vendor::list(&state.db).await?.into_iter();
-        let results = found.map(|row| VendorOut {
+        let mut found = vendor::list(&state.db).await?;
+        found.retain(|row| params.0.cdn.as_ref().is_none_or(|cdn| *cdn == row.cdn));
+        let results = found.into_iter().map(|row| VendorOut {
             vendor: state.config.cdn.get(&row.cdn).map(|cdn| cdn.vendor.clone()).unwrap_or_default(),
             cdn: row.cdn,
             last_success: seconds(row.succeeded_at),

@@ -2,12 +2,12 @@
 //!
 //! What is refused is in `purge_refusals`, repetitions are in `idempotency_keys`, lists in `task_lists`.
 
+use crate::support::cdns::{map_at_second, property, world_with_two_cdns};
 use crate::support::http::{header, send};
 use crate::support::world::{OTHER, USER};
 use crate::support::{Kind, World, on_both};
 use overseas_shared::config::Config;
-use overseas_simulator::{Config as SimulatorConfig, PropertyConfig};
-use overseas_worker::jobs::sync;
+use overseas_simulator::Config as SimulatorConfig;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -31,38 +31,6 @@ fn is_ulid(text: &str) -> bool {
     ulid::Ulid::from_string(text).is_ok_and(|id| id.to_string() == text)
 }
 
-fn property(name: &str) -> PropertyConfig {
-    let demo = SimulatorConfig::demo();
-    PropertyConfig { name: name.to_owned(), ..demo.access_groups[0].services[0].properties[0].clone() }
-}
-
-/// A second CDN whose account is another customer's at the same vendor.
-fn second_cdn(config: &mut Config) {
-    let key = SimulatorConfig::demo().keys[1].clone();
-    let mut second = config.cdn["level3"].clone();
-    second.key_id = Some(key.id);
-    second.secret = Some(key.secret.into());
-    config.cdn.insert("second".to_owned(), second);
-}
-
-/// The second customer's account serves `cdn.example.com` too, by a wildcard.
-fn second_catalogue(data: &mut SimulatorConfig) {
-    data.access_groups[1].services[0].properties.push(property("*.example.com"));
-}
-
-async fn world_with_two_cdns(kind: Kind) -> World {
-    let world = World::with(kind, second_cdn, second_catalogue).await;
-    let second = &world.context.accounts[1];
-    sync::groups(&world.db, &world.clock, second).await.unwrap();
-    sync::services(&world.db, &world.clock, second).await.unwrap();
-    world
-}
-
-async fn map_at_second(world: &World, domain: &str) {
-    let body = json!({"login_email": USER, "cdn": "second", "domains": domain});
-    world.post(&world.staff_token, "/level3/user_domains", body).await.ok();
-}
-
 on_both! {
     async fn the_answer_is_the_contracts_example(world: World) {
         let path = "http://cdn.example.com/test.html|http://cdn.example.com/test1.html";
@@ -74,7 +42,7 @@ on_both! {
                 "err": 0,
                 "results": [{
                     "time": "2016/09/13 15:44:07", "url": path, "taskid": id,
-                    "percentComplete": "0", "state": "queued",
+                    "percentComplete": "0", "state": "queued", "cdn": "level3",
                 }],
                 "status": "success",
             }));
@@ -210,6 +178,12 @@ async fn a_domain_at_two_cdns_gives_two_tasks() {
             answer["results"].as_array().unwrap().iter().map(|task| task["url"].as_str().unwrap()).collect();
         urls.sort_unstable();
         assert_eq!(urls, ["http://cdn.example.com/a", "http://cdn.example.com/a", "http://www.example.com/b"]);
+        for task in answer["results"].as_array().unwrap() {
+            let sql = format!("SELECT cdn_id FROM task WHERE id = '{}'", task["taskid"].as_str().unwrap());
+            let cdn = ["level3", "second"][usize::try_from(world.number(&sql).await - 1).unwrap()];
+            assert_eq!(task["cdn"], cdn, "the task names its CDN");
+            assert_eq!(world.task("refresh", task["taskid"].as_str().unwrap()).await, *task, "and so does the list");
+        }
         assert_eq!(world.number("SELECT COUNT(DISTINCT cdn_id) FROM task").await, 2);
     }
 }

@@ -65,6 +65,7 @@ fn plain_rows() -> Vec<Row> {
         row("POST /level3/tasks/cancel", "everything", json!({})),
         row("POST /level3/tasks/cancel", "nobody's", json!({"taskid": NO_TASK})),
         row("POST /level3/tasks/cancel", "none that is done", json!({"state": "done"})),
+        row("GET /level3/capabilities", "-", json!({})),
         row("GET /level3/domains", "-", json!({})),
         row("GET /level3/cdn", "-", json!({})),
         row("POST /level3/cdn", "in use", json!({"cdn": "level3"})),
@@ -152,6 +153,8 @@ async fn tenant_rows(world: &World) -> Vec<Row> {
             rows.push(row(operation, data, json!({"login_email": email, "path": format!("http://{domain}/a")})));
         }
     }
+    let dry = json!({"login_email": USER, "path": "http://cdn.example.com/a", "dry_run": true});
+    rows.push(row("POST /level3/refresh", "user's, dry run", dry));
     for (data, email) in [("user's", USER), ("other's", OTHER), ("nobody's", MISSING)] {
         rows.push(row("POST /level3/webhooks", data, json!({"login_email": email, "url": HOOK})));
         for operation in ["POST /level3/webhooks/enable", "POST /level3/webhooks/remove"] {

@@ -125,7 +125,7 @@ on_both! {
         let done = world.task("refresh", &id).await;
         assert_eq!(done, json!({
             "time": queued["time"], "url": "http://cdn.example.com/a", "taskid": id,
-            "percentComplete": "100", "state": "done", "vendor_taskid": vendor_id,
+            "percentComplete": "100", "state": "done", "cdn": "level3", "vendor_taskid": vendor_id,
         }));
     }
 

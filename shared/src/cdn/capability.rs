@@ -141,6 +141,16 @@ pub struct Quota {
     pub available: u64,
 }
 
+impl Quota {
+    /// Whether what is done for a domain may be counted here: the zone is the domain itself or one above it, or all of the
+    /// account.
+    #[must_use]
+    pub fn covers(&self, domain: &str) -> bool {
+        let below = domain.strip_suffix(&self.zone);
+        below.is_some_and(|rest| self.zone.is_empty() || rest.is_empty() || rest.ends_with('.'))
+    }
+}
+
 impl Capabilities {
     /// Why a URL cannot be taken: what the vendor cannot do, as the end of a sentence.
     #[must_use]
@@ -169,6 +179,20 @@ impl Capabilities {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_zone_covers_itself_and_what_is_below_it() {
+        let covers = |zone: &str, domain: &str| {
+            let (zone, area) = (zone.to_owned(), String::new());
+            Quota { kind: QuotaKind::Preload, zone, area, batch: 1, daily: 1, available: 1 }.covers(domain)
+        };
+        for domain in ["example.org", "www.example.org", "a.b.example.org", "*.example.org"] {
+            assert!(covers("example.org", domain) && covers("", domain), "{domain}");
+        }
+        for domain in ["myexample.org", "org", "example.org.net", "www.example.com"] {
+            assert!(!covers("example.org", domain), "{domain}");
+        }
+    }
 
     #[test]
     fn a_star_after_the_last_slash_is_the_directory_and_no_other_one_is() {

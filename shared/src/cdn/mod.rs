@@ -6,7 +6,7 @@
 //! Called by the worker's jobs, `overseas doctor` and the `sync-*` commands; never by a handler.
 
 use crate::domain::usage::{UsageReport, UsageWindow};
-use crate::domain::{PurgeUrl, UrlFailure};
+use crate::domain::{Kind, PurgeUrl, UrlFailure};
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use std::collections::BTreeSet;
@@ -46,6 +46,15 @@ pub enum Action {
     Refresh,
     /// The content is to be at the edge afterwards.
     Preload,
+}
+
+impl From<Kind> for Action {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Refresh => Self::Refresh,
+            Kind::Preload => Self::Preload,
+        }
+    }
 }
 
 /// A log file of the vendor.

@@ -148,21 +148,27 @@ struct Name {
     name: String,
 }
 
-/// The domains that a caller may see, sorted: its own, or for staff all that are mapped or listed.
+/// The domains that a caller may see, sorted: its own, or for staff all that are mapped or listed; at one CDN, or at all.
 ///
 /// # Errors
 /// [`DbError`] when the database cannot be asked.
-pub async fn visible_domains(db: &Database, scope: Scope) -> Result<Vec<String>, DbError> {
+pub async fn visible_domains(db: &Database, scope: Scope, cdn: Option<&str>) -> Result<Vec<String>, DbError> {
+    let at = if cdn.is_some() { " AND cdn_id = (SELECT id FROM cdn WHERE name = ?)" } else { "" };
+    let name = cdn.map(Value::from);
     let (sql, values) = match scope {
-        Scope::User(id) => {
-            ("SELECT DISTINCT domain AS name FROM user_domain WHERE user_id = ? ORDER BY name", vec![id.into()])
-        }
+        Scope::User(id) => (
+            format!("SELECT DISTINCT domain AS name FROM user_domain WHERE user_id = ?{at} ORDER BY name"),
+            std::iter::once(id.into()).chain(name).collect(),
+        ),
         Scope::All => (
-            "SELECT name FROM property WHERE listed AND caching UNION SELECT domain AS name FROM user_domain ORDER BY name",
-            vec![],
+            format!(
+                "SELECT name FROM property WHERE listed AND caching{at} \
+                 UNION SELECT domain AS name FROM user_domain WHERE 1 = 1{at} ORDER BY name"
+            ),
+            name.clone().into_iter().chain(name).collect(),
         ),
     };
-    let found: Vec<Name> = rows(&db.connection, sql.to_owned(), values).await?;
+    let found: Vec<Name> = rows(&db.connection, sql, values).await?;
     Ok(found.into_iter().map(|row| row.name).collect())
 }
 

@@ -140,6 +140,8 @@ pub struct TaskFilter {
     pub task_id: Option<String>,
     /// Only in this state.
     pub state: Option<State>,
+    /// Only at this CDN.
+    pub cdn: Option<String>,
     /// Only older ones than this.
     pub before: Option<String>,
     /// At most so many.
@@ -151,6 +153,8 @@ pub struct TaskFilter {
 pub struct TaskView {
     /// The id.
     pub id: String,
+    /// The CDN's name.
+    pub cdn: String,
     /// The stored word of [`State`].
     pub state: String,
     /// 0 to 100.
@@ -173,23 +177,23 @@ pub async fn list(db: &Database, scope: Scope, filter: &TaskFilter) -> Result<Ve
     if matches!(scope, Scope::User(id) if id != filter.owner) {
         return Ok(Vec::new());
     }
+    // Joined to the left, so that the index over the owner's tasks leads and not the few CDNs.
     let mut sql =
-        "SELECT id, state, percent, urls, vendor_ids, message, created_at FROM task WHERE user_id = ? AND kind = ?"
+        "SELECT t.id, COALESCE(c.name, '') AS cdn, t.state, t.percent, t.urls, t.vendor_ids, t.message, t.created_at \
+                   FROM task t LEFT JOIN cdn c ON c.id = t.cdn_id WHERE t.user_id = ? AND t.kind = ?"
             .to_owned();
     let mut values: Vec<Value> = vec![filter.owner.into(), filter.kind.as_str().into()];
-    if let Some(id) = &filter.task_id {
-        sql.push_str(" AND id = ?");
-        values.push(id.as_str().into());
-    }
-    if let Some(before) = &filter.before {
-        sql.push_str(" AND id < ?");
-        values.push(before.as_str().into());
-    }
-    if let Some(state) = filter.state {
-        sql.push_str(" AND state = ?");
-        values.push(state.as_str().into());
-    }
-    sql.push_str(" ORDER BY id DESC LIMIT ?");
+    let mut narrow = |condition: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            sql.push_str(condition);
+            values.push(value);
+        }
+    };
+    narrow(" AND t.id = ?", filter.task_id.as_deref().map(Value::from));
+    narrow(" AND t.id < ?", filter.before.as_deref().map(Value::from));
+    narrow(" AND t.state = ?", filter.state.map(|state| state.as_str().into()));
+    narrow(" AND t.cdn_id = (SELECT id FROM cdn WHERE name = ?)", filter.cdn.as_deref().map(Value::from));
+    sql.push_str(" ORDER BY t.id DESC LIMIT ?");
     values.push(filter.limit.into());
     rows(&db.connection, sql, values).await
 }

@@ -1,9 +1,10 @@
 //! How each account's vendor fares: the last good call, the last failure, the last reading of the catalogue, credits, pauses.
 //!
 //! Several workers write, each what it has seen; the newer one wins column by column. A row says nothing that the work
-//! depends on. Called by the workers every few seconds, and by the staff's handlers.
+//! depends on. Called by the workers every few seconds, and by the handlers of vendors, capabilities and dry runs.
 
 use crate::db::{Database, DbError, execute, retrying, rows};
+use crate::domain::Scope;
 use sea_orm::{FromQueryResult, Value};
 
 /// What a worker has seen of an account since it last told; all times in UTC milliseconds.
@@ -130,4 +131,35 @@ pub async fn list(db: &Database) -> Result<Vec<VendorState>, DbError> {
         open("running")
     );
     rows(&db.connection, sql, vec![]).await
+}
+
+/// What a vendor takes a day, as it was last read.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct QuotaState {
+    /// The CDN's name.
+    pub cdn: String,
+    /// As JSON; `None` where nothing was read yet.
+    pub quotas: Option<String>,
+    /// When it was read; UTC milliseconds.
+    pub quotas_at: Option<i64>,
+}
+
+/// The CDNs within the scope, of a user those that it is mapped to, with what their vendors take; all, or one of them.
+///
+/// # Errors
+/// [`DbError`] when the database cannot be asked.
+pub async fn quotas(db: &Database, scope: Scope, cdn: Option<&str>) -> Result<Vec<QuotaState>, DbError> {
+    let mut sql = "SELECT c.name AS cdn, v.quotas, v.quotas_at FROM cdn c LEFT JOIN vendor_state v ON v.cdn_id = c.id \
+                   WHERE 1 = 1"
+        .to_owned();
+    let mut values: Vec<Value> = Vec::new();
+    if let Scope::User(id) = scope {
+        sql.push_str(" AND c.id IN (SELECT cdn_id FROM user_cdn WHERE user_id = ?)");
+        values.push(id.into());
+    }
+    if let Some(cdn) = cdn {
+        sql.push_str(" AND c.name = ?");
+        values.push(cdn.into());
+    }
+    rows(&db.connection, sql, values).await
 }

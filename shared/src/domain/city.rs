@@ -1,13 +1,15 @@
-//! Cities that CDNs serve from: their names in English and Chinese, their country and where they are.
+//! Cities that CDNs serve from, and the provinces and countries that some vendors tell in their place: names in English and
+//! Chinese, the country and where they are.
 //!
 //! A vendor writes `New York`, `New_York` or `NewYork`, and some of them misspell; so a city is looked up by
-//! [`key`], and `data/cities.csv` lists the spellings. That file was written by hand from general knowledge (public
-//! facts; no other collection was copied). A city that it does not know is shown in the vendor's words.
+//! [`key`], and `data/cities.csv` and `data/areas.csv` list the spellings. Those files were written by hand from general
+//! knowledge (public facts; no other collection was copied). A city that they do not know is shown in the vendor's words.
 //! Called by the merging of usage, the statistics handlers and the doctor command.
 
 use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
 
-const DATA: &str = include_str!("../../data/cities.csv");
+const CITY_DATA: &str = include_str!("../../data/cities.csv");
+const AREA_DATA: &str = include_str!("../../data/areas.csv");
 const HEADING: &str = "keys,city,city_cn,country,country_cn,latitude,longitude";
 
 static CITIES: LazyLock<Vec<City>> = LazyLock::new(|| rows().filter_map(parse).collect());
@@ -15,7 +17,7 @@ static CITIES: LazyLock<Vec<City>> = LazyLock::new(|| rows().filter_map(parse).c
 static BY_KEY: LazyLock<HashMap<&'static str, &'static City>> =
     LazyLock::new(|| CITIES.iter().flat_map(|city| city.keys().map(move |key| (key, city))).collect());
 
-/// A city that is known by name.
+/// A city that is known by name, or an area: a province of China, or a country or region, whose country is itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct City {
     keys: &'static str,
@@ -77,14 +79,17 @@ pub fn chinese(name: &str) -> Cow<'_, str> {
     find(name).map_or_else(|| english(name), |city| Cow::Borrowed(city.name_cn))
 }
 
-/// All known cities, by country.
+/// All known cities, by country, then all known areas.
 #[must_use]
 pub fn all() -> &'static [City] {
     &CITIES
 }
 
 fn rows() -> impl Iterator<Item = &'static str> {
-    DATA.lines().filter(|line| !line.is_empty() && !line.starts_with('#') && *line != HEADING)
+    CITY_DATA
+        .lines()
+        .chain(AREA_DATA.lines())
+        .filter(|line| !line.is_empty() && !line.starts_with('#') && *line != HEADING)
 }
 
 /// Reads one row. No name holds a comma, so nothing is quoted.
@@ -232,6 +237,75 @@ mod tests {
         assert_eq!(english("ReunionIsland"), "Reunion Island");
     }
 
+    /// The 31 provinces of the mainland, as vendors write them.
+    const PROVINCES: &str = "北京 天津 河北 山西 内蒙古 辽宁 吉林 黑龙江 上海 江苏 浙江 安徽 福建 江西 山东 河南 湖北 湖南 \
+        广东 广西 海南 重庆 四川 贵州 云南 西藏 陕西 甘肃 青海 宁夏 新疆";
+
+    /// The codes of ISO 3166-1.
+    const COUNTRIES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT \
+        BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH \
+        ER ES ET FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT \
+        HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS \
+        LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI \
+        NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG \
+        SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG \
+        UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW";
+
+    #[test]
+    fn provinces_are_places_in_china() {
+        assert_eq!(PROVINCES.split_whitespace().count(), 31);
+        for name in PROVINCES.split_whitespace() {
+            let province = find(name).unwrap_or_else(|| panic!("{name} is not known"));
+            assert_eq!((province.name_cn, province.country_cn), (name, "中国"));
+            assert_eq!(find(province.name), Some(province));
+        }
+        for (long, short) in [
+            ("广东省", "Guangdong"),
+            ("北京市", "Beijing"),
+            ("广西壮族自治区", "Guangxi"),
+            ("新疆维吾尔自治区", "Xinjiang"),
+            ("吉林省", "Jilin"),
+            ("香港特别行政区", "Hong Kong"),
+            ("澳门", "Macao"),
+            ("台湾省", "Taiwan"),
+        ] {
+            assert!(find(long).is_some() && find(long) == find(short), "{long}");
+        }
+    }
+
+    #[test]
+    fn every_country_is_known_by_its_code_and_its_names() {
+        assert_eq!(COUNTRIES.split_whitespace().count(), 249);
+        let found: Vec<&City> = COUNTRIES.split_whitespace().filter_map(find).collect();
+        let names: std::collections::HashSet<&str> = found.iter().map(|area| area.country).collect();
+        assert_eq!((found.len(), names.len()), (249, 249), "each code means a country of its own");
+        for area in &found {
+            assert_eq!(find(area.name_cn).map(|found| found.name), Some(area.name));
+        }
+        for (code, spellings) in [
+            ("US", ["USA", "United States", "United States of America", "美国"]),
+            ("GB", ["UK", "United Kingdom", "Great Britain", "英国"]),
+            ("KR", ["South Korea", "Republic of Korea", "Korea", "韩国"]),
+            ("JP", ["Japan", "japan", "JAPAN", "日本"]),
+            ("CZ", ["Czechia", "Czech Republic", "Czech_Republic", "捷克"]),
+            ("SG", ["Singapore", "singapore", "SINGAPORE", "新加坡"]),
+            ("HK", ["Hong Kong", "HongKong", "hk", "香港"]),
+            ("CI", ["Ivory Coast", "Côte d'Ivoire", "Cote d'Ivoire", "科特迪瓦"]),
+        ] {
+            let area = find(code);
+            for spelling in spellings {
+                assert_eq!(find(spelling), area, "{spelling}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_city_is_in_a_country_that_is_known() {
+        for city in all() {
+            assert_eq!(find(city.country).map(|area| area.country), Some(city.country), "{}", city.name);
+        }
+    }
+
     #[test]
     fn spaces_underscores_and_case_do_not_matter() {
         for name in ["New York", "New_York", "NewYork", "NEW-YORK", " new york "] {
@@ -267,7 +341,7 @@ mod tests {
         for city in all() {
             assert!(city.name.is_ascii() && city.country.is_ascii(), "{}", city.name);
             assert!(is_chinese(city.name_cn) && is_chinese(city.country_cn), "{}", city.name);
-            assert!((-60.0..=75.0).contains(&city.latitude), "{}", city.name);
+            assert!((-85.0..=80.0).contains(&city.latitude), "{}", city.name);
             assert!((-180.0..=180.0).contains(&city.longitude), "{}", city.name);
         }
     }

@@ -4,6 +4,7 @@
 //! A promise that must hold on both databases is written once, in `on_both!`, and becomes two tests.
 //! What takes real time is awaited with `eventually`, within a bound. Called by all tests.
 
+pub mod cdns;
 pub mod database;
 pub mod delivery;
 pub mod door;

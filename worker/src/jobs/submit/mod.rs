@@ -297,10 +297,7 @@ impl Submit {
     }
 
     fn action(&self) -> Action {
-        match self.kind {
-            Kind::Refresh => Action::Refresh,
-            Kind::Preload => Action::Preload,
-        }
+        self.kind.into()
     }
 
     /// How many URLs of each kind that is pending a property's request takes. Tasks for which that cannot be had, since
