@@ -14,10 +14,10 @@ use crate::routes::{Group, shown_time};
 use crate::state::SharedState;
 use chrono_tz::Tz;
 use futures::future::try_join_all;
-use overseas_shared::db::DbError;
 use overseas_shared::db::audit::NewEntry;
 use overseas_shared::db::mapping::PurgePlace;
 use overseas_shared::db::task::{NewTask, TaskOrder};
+use overseas_shared::db::{DbError, catalogue};
 use overseas_shared::domain::{DomainName, Kind, PurgeUrl, Scope, State as TaskState};
 use overseas_shared::queue::WakeKind;
 use poem::Request;
@@ -170,7 +170,9 @@ async fn order(
     let parts = split(kind, &urls, &places, &state.capabilities);
     if is_dry {
         let stored = quotas::stored(&state.db, Scope::User(target.id), None).await?;
-        let plan = Some(plan(kind, &parts, &stored));
+        let ids: Vec<i64> = parts.iter().map(|part| part.property_id).collect();
+        let areas = catalogue::areas(&state.db, &ids).await?;
+        let plan = Some(plan(kind, &parts, &stored, &areas));
         return Answer::new(&PurgeOut { err: 0, results: Vec::new(), status: "dry_run".to_owned(), plan });
     }
     make(state, caller, &target, kind, urls.len(), &parts, key).await

@@ -92,13 +92,19 @@ pub struct CostOut {
     enough: Option<bool>,
 }
 
-/// What the parts would cost.
+/// What the parts would cost; `areas` are those in which properties serve, where they do not serve everywhere.
 #[must_use]
-pub fn plan(kind: Kind, parts: &[Part<'_>], stored: &BTreeMap<String, StoredQuotas>) -> Vec<PlanOut> {
+pub fn plan(
+    kind: Kind,
+    parts: &[Part<'_>],
+    stored: &BTreeMap<String, StoredQuotas>,
+    areas: &HashMap<i64, String>,
+) -> Vec<PlanOut> {
     let nothing = StoredQuotas::default();
     let mut spent = Spent::new();
     let mut planned = |part: &Part<'_>| {
         let known = stored.get(part.cdn).unwrap_or(&nothing);
+        let areas = areas.get(&part.property_id).map_or("", String::as_str);
         let domains: BTreeSet<&str> = part.urls.iter().map(|url| url.host().as_str()).collect();
         let mut counts: BTreeMap<QuotaKind, u64> = BTreeMap::new();
         for url in &part.urls {
@@ -107,7 +113,7 @@ pub fn plan(kind: Kind, parts: &[Part<'_>], stored: &BTreeMap<String, StoredQuot
         let mut requests = Some(0);
         let mut costs = Vec::new();
         for (counted, urls) in counts {
-            let charged = charged(&known.quotas, counted, &domains);
+            let charged = charged(&known.quotas, counted, &domains, areas);
             let fixed = part.can.urls_per_request.map(|most| most as u64);
             let batch = fixed.or_else(|| charged.iter().map(|quota| quota.batch).min());
             let calls = batch.map(|most| urls.div_ceil(most.max(1)));
@@ -132,8 +138,10 @@ type Spent = HashMap<(String, QuotaKind, String, String), u64>;
 
 /// The quotas that are charged for URLs of these domains, which are all of one property: those of the whole account, and
 /// those of the zone that is nearest above it.
-fn charged<'a>(quotas: &'a [Quota], kind: QuotaKind, domains: &BTreeSet<&str>) -> Vec<&'a Quota> {
-    let covers = |quota: &&Quota| quota.kind == kind && domains.iter().any(|domain| quota.covers(domain));
+fn charged<'a>(quotas: &'a [Quota], kind: QuotaKind, domains: &BTreeSet<&str>, areas: &str) -> Vec<&'a Quota> {
+    let covers = |quota: &&Quota| {
+        quota.kind == kind && quota.counts_in(areas) && domains.iter().any(|domain| quota.covers(domain))
+    };
     let nearest = quotas.iter().filter(covers).map(|quota| quota.zone.len()).max().unwrap_or(0);
     let is_charged = |quota: &&Quota| quota.zone.is_empty() || quota.zone.len() == nearest;
     quotas.iter().filter(covers).filter(is_charged).collect()
@@ -214,7 +222,7 @@ mod tests {
         let capabilities = HashMap::from([("apart".to_owned(), apart)]);
         let (urls, places) = (urls(paths), places());
         let stored = BTreeMap::from([("apart".to_owned(), StoredQuotas { quotas, read_at: Some(5) })]);
-        plan(Kind::Refresh, &split(Kind::Refresh, &urls, &places, &capabilities), &stored)
+        plan(Kind::Refresh, &split(Kind::Refresh, &urls, &places, &capabilities), &stored, &HashMap::new())
     }
 
     fn shown(cost: &CostOut) -> (&str, u64, Option<u64>, &str, &str, Option<u64>, Option<bool>) {
@@ -244,6 +252,24 @@ mod tests {
     }
 
     #[test]
+    fn only_the_areas_in_which_a_property_serves_are_charged() {
+        let apart = Capabilities { urls_per_request: None, ..level3() };
+        let capabilities = HashMap::from([("apart".to_owned(), apart)]);
+        let (urls, places) = (urls(&["/a"]), places());
+        let quotas = ["mainland", "overseas"].map(|area| quota(QuotaKind::RefreshUrl, "", area, 5)).to_vec();
+        let stored = BTreeMap::from([("apart".to_owned(), StoredQuotas { quotas, read_at: Some(5) })]);
+        let parts = split(Kind::Refresh, &urls, &places, &capabilities);
+        let areas = |areas: &[(i64, &str)]| {
+            let areas = areas.iter().map(|(id, areas)| (*id, (*areas).to_owned())).collect();
+            let plan = plan(Kind::Refresh, &parts, &stored, &areas);
+            plan[0].costs.iter().map(|cost| cost.area.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(areas(&[(20, "overseas")]), ["overseas"]);
+        assert_eq!(areas(&[(20, "mainland,overseas")]), ["mainland", "overseas"]);
+        assert_eq!(areas(&[(7, "overseas")]), ["mainland", "overseas"]);
+    }
+
+    #[test]
     fn the_nearest_zone_is_charged_and_no_foreign_one() {
         let zones = ["example.com", "a.example.com", "b.example.com", "example.org", ""];
         let quotas = zones.map(|zone| quota(QuotaKind::RefreshUrl, zone, "", 5)).to_vec();
@@ -270,7 +296,7 @@ mod tests {
         let places = Places::from([(urls[0].host().clone(), place(1)), (urls[1].host().clone(), place(2))]);
         let quotas = vec![quota(QuotaKind::Preload, "", "", 1)];
         let stored = BTreeMap::from([("level3".to_owned(), StoredQuotas { quotas, read_at: None })]);
-        let plan = plan(Kind::Preload, &split(Kind::Preload, &urls, &places, &capabilities), &stored);
+        let plan = plan(Kind::Preload, &split(Kind::Preload, &urls, &places, &capabilities), &stored, &HashMap::new());
         let enough: Vec<Option<bool>> = plan.iter().map(|task| task.costs[0].enough).collect();
         assert_eq!(enough, [Some(true), Some(false)]);
     }

@@ -149,6 +149,13 @@ impl Quota {
         let below = domain.strip_suffix(&self.zone);
         below.is_some_and(|rest| self.zone.is_empty() || rest.is_empty() || rest.ends_with('.'))
     }
+
+    /// Whether what is done for a property that serves in these areas (joined by commas, empty for one that is counted
+    /// everywhere) is counted here.
+    #[must_use]
+    pub fn counts_in(&self, areas: &str) -> bool {
+        self.area.is_empty() || areas.is_empty() || areas.split(',').any(|area| area == self.area)
+    }
 }
 
 impl Capabilities {

@@ -195,6 +195,8 @@ pub struct CatalogueProperty {
     pub active: bool,
     /// Whether it is a caching property, whose name is a host name that can be refreshed.
     pub caching: bool,
+    /// The vendor's words for the areas in which it serves and its quotas are counted; empty where there is no such thing.
+    pub areas: Vec<&'static str>,
 }
 
 /// What the vendor says of the account.

@@ -10,6 +10,7 @@ use crate::domain::catalogue::{Group, Property, Service};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use std::collections::HashMap;
 
 /// A CDN that users can be mapped to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,7 +182,16 @@ pub async fn store_services(
                 let models = chunk.iter().map(|item| property_row(cdn_id, stored.id, item, now));
                 use property::Column as P;
                 let known = OnConflict::columns([P::CdnId, P::VendorRef])
-                    .update_columns([P::ServiceId, P::Name, P::Product, P::Active, P::Caching, P::Listed, P::SeenAt])
+                    .update_columns([
+                        P::ServiceId,
+                        P::Name,
+                        P::Product,
+                        P::Active,
+                        P::Caching,
+                        P::Listed,
+                        P::SeenAt,
+                        P::Areas,
+                    ])
                     .to_owned();
                 property::Entity::insert_many(models).on_conflict(known).exec_without_returning(&tx).await?;
             }
@@ -211,7 +221,22 @@ fn property_row(cdn_id: i64, service_id: i64, item: &Property, now: i64) -> prop
         caching: Set(item.caching),
         listed: Set(true),
         seen_at: Set(now),
+        areas: Set(Some(item.areas.clone()).filter(|areas| !areas.is_empty())),
     }
+}
+
+/// The areas in which properties are counted, the vendor's words joined by commas, by id; those without are left out.
+///
+/// # Errors
+/// [`DbError`] when the database cannot be asked.
+pub async fn areas(db: &Database, ids: &[i64]) -> Result<HashMap<i64, String>, DbError> {
+    let mut found = HashMap::new();
+    for chunk in ids.chunks(500) {
+        let query = property::Entity::find().filter(property::Column::Id.is_in(chunk.iter().copied()));
+        let rows = query.all(&db.connection).await?;
+        found.extend(rows.into_iter().filter_map(|row| Some((row.id, row.areas?))));
+    }
+    Ok(found)
 }
 
 /// A property's address at its vendor.

@@ -37,4 +37,7 @@ pub struct Property {
     pub active: bool,
     /// Whether it is a caching property, whose name is a host name that can be refreshed.
     pub caching: bool,
+    /// The vendor's words for the areas in which it serves and is counted, joined by commas; empty where there is no such
+    /// thing.
+    pub areas: String,
 }

@@ -104,6 +104,7 @@ fn to_property(listed: CatalogueProperty) -> Property {
         vendor_ref: listed.vendor_ref,
         product: listed.product,
         active: listed.active,
+        areas: listed.areas.join(","),
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) async fn services(account: &Account, zone: &str) -> Result<Vec<Catalo
                 product: "edgeone".to_owned(),
                 active: matches!(status.as_deref(), Some("online" | "process")),
                 caching: true,
+                areas: Vec::new(),
             });
         }
         if is_last || properties.len() >= answer.total_count.unwrap_or(0) {

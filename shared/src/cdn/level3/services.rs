@@ -155,7 +155,7 @@ fn catalogue_property(group: &str, service: &str, service_product: &str, propert
         None => product.eq_ignore_ascii_case("STREAMING"),
     };
     let caching = product.eq_ignore_ascii_case("CACHING");
-    Some(CatalogueProperty { vendor_ref, name, product, active, caching })
+    Some(CatalogueProperty { vendor_ref, name, product, active, caching, areas: Vec::new() })
 }
 
 #[cfg(test)]

@@ -131,11 +131,13 @@ pub(super) async fn services(account: &Account) -> Result<Vec<CatalogueService>,
 /// A domain whose settings are being deployed serves with the old ones.
 fn property(domain: Domain, product: &str) -> CatalogueProperty {
     let status = domain.status.map(|status| status.to_ascii_lowercase());
+    let areas = Reach::of(domain.area.as_deref()).areas().to_vec();
     CatalogueProperty {
         vendor_ref: domain.domain.clone(),
         name: domain.domain,
         product: product.to_owned(),
         active: matches!(status.as_deref(), Some("online" | "processing")),
         caching: true,
+        areas,
     }
 }

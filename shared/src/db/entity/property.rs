@@ -14,6 +14,7 @@ pub(in crate::db) struct Model {
     pub(in crate::db) caching: bool,
     pub(in crate::db) listed: bool,
     pub(in crate::db) seen_at: i64,
+    pub(in crate::db) areas: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
