@@ -50,6 +50,7 @@ mod support;
 mod sync;
 mod task_lists;
 mod telemetry;
+mod tencent_judged;
 mod tencent_sdk;
 mod upgrade;
 mod usage_collecting;

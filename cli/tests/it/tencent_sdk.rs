@@ -12,7 +12,8 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../simulator/tests/sd
 async fn the_official_sdk_understands_every_answer_of_the_simulator() {
     let simulator = overseas_simulator::start(overseas_simulator::Config::demo().on_free_ports()).await.unwrap();
     let mut python = Command::new(server("OVERSEAS_TEST_PYTHON"));
-    python.args([SCRIPT, &simulator.vendor_url()]);
+    // Without compiled files beside the sources.
+    python.args(["-B", SCRIPT, &simulator.vendor_url()]);
     let output = tokio::task::spawn_blocking(move || python.output()).await.unwrap().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     simulator.stop().await;

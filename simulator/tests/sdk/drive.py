@@ -19,9 +19,8 @@ import urllib.error
 import urllib.request
 import warnings
 from datetime import datetime, timedelta, timezone
-from importlib.util import find_spec
-from pathlib import Path
 
+from description import Description
 from tencentcloud.cdn.v20180606 import cdn_client, errorcodes as cdn_errors, models as cdn_models
 from tencentcloud.common.credential import Credential
 from tencentcloud.common.exception import TencentCloudSDKException
@@ -36,10 +35,6 @@ CDN_KEYS = ("AKIDEXAMPLEcdn0123456789", "EXAMPLEcdnKey0123456789")
 TEO_KEYS = ("AKIDEXAMPLEteo0123456789", "EXAMPLEteoKey0123456789")
 ZONE = "zone-2examplesite01"
 UTC_8 = timezone(timedelta(hours=8))
-FORMS = {
-    "datetime": re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"),
-    "datetime_iso": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)"),
-}
 # The vendor's page on error codes that all services have; the SDKs list only those of their own.
 COMMON_ERRORS = {
     "AuthFailure.InvalidAuthorization",
@@ -66,79 +61,12 @@ def expect(what, found, wanted):
         complain(f"{what}: {found!r} instead of {wanted!r}")
 
 
-class Description:
-    """The vendor's description of a service."""
+class Described(Description):
+    """The vendor's description of a service, and the error codes that its SDK knows."""
 
     def __init__(self, service, version, errors):
-        # Found and not imported: the package itself would need modules that are not installed with it.
-        folder = Path(find_spec("tccli").submodule_search_locations[0], "services", service, version)
-        described = json.loads((folder / "api.json").read_text(encoding="utf-8"))
-        self.service, self.objects, self.actions = service, described["objects"], described["actions"]
-        codes = {value for name, value in vars(errors).items() if name.isupper()}
-        self.errors = codes | COMMON_ERRORS
-
-    def members(self, name):
-        return {member["name"]: member for member in self.objects[name]["members"]}
-
-    def input(self, action):
-        return self.members(self.actions[action]["input"])
-
-    def judge(self, action, answer):
-        self.judge_object(f"{self.service} {action}", self.actions[action]["output"], answer)
-
-    def judge_object(self, place, name, value):
-        members = self.members(name)
-        for unknown in value.keys() - members.keys():
-            complain(f"{place}: {unknown} is not described")
-        for member in members.values():
-            inner = f"{place}.{member['name']}"
-            # May be null, or is there only in certain cases.
-            optional = "null" in member["document"] or "仅当" in member["document"]
-            optional = optional or member.get("output_required") is False
-            found = value.get(member["name"])
-            if found is not None:
-                self.judge_value(inner, member, found)
-            elif not optional:
-                complain(f"{inner}: missing or null, which is not described")
-
-    def judge_value(self, place, member, value):
-        kind, of = member["type"], member["member"]
-        if kind == "list":
-            if not isinstance(value, list):
-                return complain(f"{place}: no list")
-            for item in value:
-                self.judge_item(place, of, item)
-        elif kind == "object":
-            self.judge_item(place, of, value)
-        elif not self.is_scalar(kind, value):
-            complain(f"{place}: {value!r} is no {kind}")
-        # A time that is not there yet is empty.
-        elif of in FORMS and value != "" and not FORMS[of].fullmatch(value):
-            complain(f"{place}: {value!r} is no {of}")
-
-    def judge_item(self, place, of, value):
-        if of in self.objects:
-            if not isinstance(value, dict):
-                return complain(f"{place}: {value!r} is no object")
-            return self.judge_object(place, of, value)
-        kind = {"int64": "int", "uint64": "int"}.get(of, of)
-        if not self.is_scalar(kind, value):
-            complain(f"{place}: {value!r} is no {kind}")
-
-    @staticmethod
-    def is_scalar(kind, value):
-        if isinstance(value, bool):
-            return kind == "bool"
-        return isinstance(value, {"string": str, "int": int, "float": (int, float)}.get(kind, ()))
-
-    def sample(self, member):
-        """Some value of a member's type."""
-        kind, of = member["type"], member["member"]
-        if of in self.objects:
-            item = {m["name"]: self.sample(m) for m in self.objects[of]["members"] if m.get("required")}
-        else:
-            item = {"int": 1, "int64": 1, "uint64": 1, "float": 1, "bool": True}.get(of, "text")
-        return [item] if kind == "list" else item
+        super().__init__(service, version, complain)
+        self.errors = {value for name, value in vars(errors).items() if name.isupper()} | COMMON_ERRORS
 
 
 def watched(client_class, description):
@@ -147,7 +75,7 @@ def watched(client_class, description):
     class Watched(client_class):
         def call(self, action, params, *args, **kwargs):
             body = super().call(action, params, *args, **kwargs)
-            description.judge(action, json.loads(body)["Response"])
+            description.judge_answer(action, json.loads(body)["Response"])
             return body
 
     return Watched
@@ -529,8 +457,8 @@ def refuse_strangers(address, client_class, models, description, keys):
 def main(url):
     address = url.removeprefix("http://")
     control = Control(url)
-    cdn_description = Description("cdn", "v20180606", cdn_errors)
-    teo_description = Description("teo", "v20220901", teo_errors)
+    cdn_description = Described("cdn", "v20180606", cdn_errors)
+    teo_description = Described("teo", "v20220901", teo_errors)
     of_cdn = (address, cdn_client.CdnClient, cdn_models, cdn_description, CDN_KEYS)
     of_teo = (address, teo_client.TeoClient, teo_models, teo_description, TEO_KEYS)
     for method in ["POST", "GET"]:
