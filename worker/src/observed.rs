@@ -38,6 +38,20 @@ impl Observed {
         Self { name: name.to_owned(), client, clock, seen }
     }
 
+    #[expect(clippy::cast_precision_loss, reason = "gauges")]
+    fn measure(&self, quotas: &[Quota]) {
+        for quota in quotas {
+            let labels = [
+                ("cdn", self.name.clone()),
+                ("kind", quota.kind.as_str().to_owned()),
+                ("area", quota.area.clone()),
+                ("zone", quota.zone.clone()),
+            ];
+            metrics::gauge!("overseas_vendor_quota_available", &labels).set(quota.available as f64);
+            metrics::gauge!("overseas_vendor_quota_daily", &labels).set(quota.daily as f64);
+        }
+    }
+
     fn note<T>(&self, operation: &str, outcome: Result<T, CdnError>) -> Result<T, CdnError> {
         let now = self.clock.now();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,6 +110,7 @@ impl Cdn for Observed {
 
     async fn quotas(&self) -> Result<Vec<Quota>, CdnError> {
         let quotas = self.note("quotas", self.client.quotas().await)?;
+        self.measure(&quotas);
         match serde_json::to_string(&quotas) {
             Ok(text) => {
                 let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

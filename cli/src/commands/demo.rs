@@ -1,4 +1,4 @@
-//! The demo of the embedded default: a simulator as the vendor, a superuser, a user and domains, and
+//! The demo of the embedded default: a simulator as the vendors, a superuser, a user and domains, and
 //! what to try.
 //!
 //! Called by `up` where no CDN is configured. Filling is idempotent, so a second start changes nothing.
@@ -14,47 +14,80 @@ use overseas_shared::db::{Database, DbError, catalogue, mapping, place};
 use overseas_shared::domain::log::{date_of, day_number};
 use overseas_shared::domain::{DomainName, EmailAddress, Scope};
 use overseas_shared::secret::hash_password;
-use overseas_simulator::Simulator;
+use overseas_simulator::{PropertyConfig, Simulator};
 use overseas_worker::Context;
 use overseas_worker::jobs::sync;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
-const CDN: &str = "level3";
 const ADMIN: (&str, &str) = ("admin@example.com", "admin");
 const USER: (&str, &str) = ("user@example.com", "user");
 /// An account in the ops directory that is no user yet, for the documented example of making one.
 const OWNER: &str = "owner@example.com";
-const DOMAINS: [&str; 5] =
-    ["cdn.example.com", "www.example.com", "a.example.com", "b.example.com", "photo.img.example.com"];
+/// A domain that two CDNs serve.
+const SHARED: &str = "shared.example.com";
+/// The demo user's domains, by CDN.
+const DOMAINS: [(&str, &[&str]); 3] = [
+    (
+        "level3",
+        &["cdn.example.com", "www.example.com", "a.example.com", "b.example.com", "photo.img.example.com", SHARED],
+    ),
+    ("tencent", &["shop.example.com", SHARED]),
+    ("edgeone", &["www.example.org"]),
+];
+/// The domain of the documented example.
+const DOCUMENTED: &str = "cdn.example.com";
 
 /// Starts the simulator and points the settings at it.
 pub(crate) async fn configure(config: &mut Config) -> Result<Simulator> {
     let mut data = overseas_simulator::Config::demo();
     let delivery = Path::new(&config.logs.staging).with_file_name("demo-log-delivery");
     data.log_folder = Some(delivery.clone());
-    let (key_id, secret) = data.keys.first().map(|key| (key.id.clone(), key.secret.clone())).unwrap_or_default();
+    share_a_domain(&mut data);
+    let keys = [
+        ("level3", data.keys.first().map(|key| (key.id.clone(), key.secret.clone()))),
+        ("tencent", data.tencent.as_ref().map(|account| (account.secret_id.clone(), account.secret_key.clone()))),
+        ("edgeone", data.edgeone.as_ref().map(|account| (account.secret_id.clone(), account.secret_key.clone()))),
+    ];
     // The usual ports are easier to remember, but any will do.
     let simulator = match overseas_simulator::start(data.clone()).await {
         Ok(simulator) => simulator,
         Err(_) => overseas_simulator::start(data.on_free_ports()).await?,
     };
-    let settings = CdnConfig {
-        base_url: Some(simulator.vendor_url()),
-        key_id: Some(key_id),
-        secret: Some(secret.into()),
-        poll_seconds: 2,
-        edge: Some(simulator.edge_address().to_string()),
-        logs: Some(delivery.display().to_string()),
-        ..CdnConfig::new("level3")
-    };
-    config.cdn.insert(CDN.to_owned(), settings);
+    for (vendor, key) in keys {
+        let (key_id, secret) = key.unwrap_or_default();
+        let mut settings = CdnConfig {
+            base_url: Some(simulator.vendor_url()),
+            key_id: Some(key_id),
+            secret: Some(secret.into()),
+            poll_seconds: 2,
+            ..CdnConfig::new(vendor)
+        };
+        if vendor == "level3" {
+            settings.edge = Some(simulator.edge_address().to_string());
+            settings.logs = Some(delivery.display().to_string());
+        }
+        config.cdn.insert(vendor.to_owned(), settings);
+    }
     for loopback in ["127.0.0.0/8", "::1/128"] {
         config.http.trusted_networks.push(loopback.parse()?);
     }
     config.auth.min_password_length = 1;
     Ok(simulator)
+}
+
+/// Puts one domain at two CDNs in place of the one that the documented example is about, which has one CDN.
+fn share_a_domain(data: &mut overseas_simulator::Config) {
+    let domains = data.tencent.iter_mut().flat_map(|account| &mut account.domains);
+    for domain in domains.filter(|domain| domain.name == DOCUMENTED) {
+        domain.name = SHARED.to_owned();
+    }
+    let services = data.access_groups.iter_mut().flat_map(|group| &mut group.services);
+    for service in services {
+        let like = service.properties.iter().find(|property| property.name == DOCUMENTED).cloned();
+        service.properties.extend(like.map(|like| PropertyConfig { name: SHARED.to_owned(), ..like }));
+    }
 }
 
 /// Makes the demo's accounts and mappings where they are missing.
@@ -82,18 +115,20 @@ pub(crate) async fn fill(db: &Database) -> Result<()> {
         }
     }
     let user = account::find_user(db, &EmailAddress::parse(USER.0)?).await?;
-    let cdn_id = catalogue::ensure_cdn(db, CDN, now).await?;
-    let domains = DOMAINS.iter().map(|name| DomainName::parse(name)).collect::<Result<Vec<_>, _>>()?;
     if let Some(user) = user
         && mapping::domains_of(db, user.id).await?.is_empty()
     {
-        let entry = NewEntry::by_command(now, "map_domains", USER.0, "demo");
-        mapping::change_domains(db, user.id, &[cdn_id], mapping::Change::Add(&domains), &entry).await?;
+        for (cdn, names) in DOMAINS {
+            let cdn_id = catalogue::ensure_cdn(db, cdn, now).await?;
+            let domains = names.iter().map(|name| DomainName::parse(name)).collect::<Result<Vec<_>, _>>()?;
+            let entry = NewEntry::by_command(now, "map_domains", USER.0, "demo");
+            mapping::change_domains(db, user.id, &[cdn_id], mapping::Change::Add(&domains), &entry).await?;
+        }
     }
     Ok(())
 }
 
-/// Reads the simulated vendor's catalogue.
+/// Reads the simulated vendors' catalogues.
 pub(crate) async fn read_catalogue(context: &Context) -> Result<()> {
     for account in &context.accounts {
         sync::groups(&context.db, &context.clock, account).await?;
@@ -104,7 +139,7 @@ pub(crate) async fn read_catalogue(context: &Context) -> Result<()> {
 
 /// Asks for the days of the documented example, which the simulated vendor delivers for ever.
 async fn ask_for_documented_logs(context: &Context) -> Result<()> {
-    let domain = DomainName::parse(DOMAINS[0])?;
+    let domain = DomainName::parse(DOCUMENTED)?;
     let places = place::places(&context.db, Scope::All, Some(&[domain]), None).await?;
     let first = NaiveDate::from_ymd_opt(2016, 9, 28).map_or(0, day_number);
     let days = places
@@ -138,7 +173,7 @@ fn greeting(config: &Config, address: SocketAddr, simulator: Option<&Simulator>)
     let yesterday_date = day(1).format("%Y-%m-%d");
     let (vendor, (staff, staff_password), (user, password)) = (simulator.vendor_url(), ADMIN, USER);
     format!(
-        "{head}  Simulated vendor     {vendor}  (no CDN is configured, so this is a demo)
+        "{head}  Simulated vendors    {vendor}  (no CDN is configured, so this is a demo of level3, tencent and edgeone)
   Staff                {staff} / {staff_password}
   User                 {user} / {password}
 
@@ -148,6 +183,11 @@ Try, in another terminal:
   curl -s {base}/level3/refresh -d login_email={user} -d 'path=http://cdn.example.com/test.html|http://cdn.example.com/test1.html'
   # follow the task to 100 %, some ten seconds
   curl -s '{base}/level3/refresh_list?login_email={user}&limit=1'
+  # one domain at two CDNs: what a refresh would cost, and one that gives a task at each
+  curl -s {base}/level3/refresh -d login_email={user} -d path=http://{SHARED}/ -d dry_run=true
+  curl -s {base}/level3/refresh -d login_email={user} -d path=http://{SHARED}/
+  # what each CDN can do, and what is left of its quotas today
+  curl -s {base}/level3/capabilities
   # bring a page to the edge before it is asked for
   curl -s {base}/level3/preload -d login_email={user} -d path=http://www.example.com/index.html
   curl -s '{base}/level3/preload_list?login_email={user}&limit=1'

@@ -38,8 +38,11 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         config.edge_listen = listen;
     }
     let keys: Vec<String> = config.keys.iter().map(|key| key.id.clone()).collect();
+    let tencent = config.tencent.iter().map(|account| format!("tencent {}", account.secret_id));
+    let edgeone = config.edgeone.iter().map(|account| format!("edgeone {}", account.secret_id));
+    let keys: Vec<String> = [format!("level3 {}", keys.join(", "))].into_iter().chain(tencent).chain(edgeone).collect();
     let simulator = overseas_simulator::start(config).await?;
-    println!("vendor API  {}  (keys {})", simulator.vendor_url(), keys.join(", "));
+    println!("vendor API  {}  (keys: {})", simulator.vendor_url(), keys.join("; "));
     println!("control     {}/_control/summary", simulator.vendor_url());
     println!("edge        http://{}", simulator.edge_address());
     stop.cancelled().await;

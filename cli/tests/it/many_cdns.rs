@@ -127,6 +127,9 @@ at_all_cdns! {
         let body = json!({"path": format!("http://{SHOP}/img/*.jpg")});
         let message = world.post(&world.user_token, "/level3/refresh", body).await.failed(400);
         assert!(message.contains("the CDN tencent cannot refresh wildcards other than /* at the end"), "{message}");
+        let body = json!({"path": format!("ftp://{SHOP}/a.zip")});
+        let message = world.post(&world.user_token, "/level3/refresh", body).await.failed(400);
+        assert!(message.contains("the CDN tencent cannot take ftp URLs"), "{message}");
     }
 
     async fn statistics_sum_both_cdns_and_cdn_narrows_them(world: World) {

@@ -19,6 +19,8 @@ pub struct Capabilities {
     pub wildcards: bool,
     /// Whether a refresh may end in `/` or `/*`.
     pub directories: bool,
+    /// Whether URLs may begin with `ftp://`.
+    pub ftp: bool,
     /// Whether directories go in requests of their own, since the vendor has another call for them.
     pub directories_apart: bool,
     /// How preloading is done.
@@ -163,6 +165,7 @@ impl Capabilities {
     #[must_use]
     pub fn cannot(&self, action: Action, url: &PurgeUrl) -> Option<&'static str> {
         match (action, url.target()) {
+            _ if !self.ftp && url.as_str().starts_with("ftp:") => Some("take ftp URLs"),
             (Action::Preload, _) if self.preload == PreloadSupport::None => Some("preload"),
             (Action::Refresh, PurgeTarget::Directory) if !self.directories => Some("refresh directories"),
             (Action::Refresh, PurgeTarget::Wildcard) if !self.wildcards => {

@@ -343,10 +343,10 @@ pub struct CdnConfig {
     /// Where the vendor's API is; the vendor's own address when left out. Plain http and any port may be given.
     #[serde(default)]
     pub base_url: Option<String>,
-    /// Level 3: the id of the API key.
+    /// The id of the API key; at Tencent Cloud the SecretId.
     #[serde(default)]
     pub key_id: Option<String>,
-    /// Level 3: the secret of the API key.
+    /// The secret of the API key; at Tencent Cloud the SecretKey.
     #[serde(default)]
     pub secret: Option<SecretString>,
     /// Seconds between two questions about the progress of one property's tasks.

@@ -9,10 +9,9 @@ use crate::context::Context;
 use crate::reconcile::{Next, Reconciler};
 use async_trait::async_trait;
 use futures::StreamExt;
-use overseas_shared::cdn::{Action, CdnError, OpenRequest, PreloadSupport, Progress, ProgressReport, PropertyAddress};
+use overseas_shared::cdn::{CdnError, OpenRequest, PreloadSupport, Progress, ProgressReport, PropertyAddress};
 use overseas_shared::db::submission::OpenSubmission;
 use overseas_shared::db::{DbError, catalogue, submission};
-use overseas_shared::domain::Kind;
 use overseas_shared::domain::task::{GIVE_UP_LIMIT, Sighting, Verdict, settle};
 use overseas_shared::queue::WakeKind;
 use std::collections::HashMap;
@@ -117,9 +116,8 @@ pub async fn ask(
         return Ok(None);
     };
     let address = PropertyAddress { vendor_ref: property.vendor_ref, name: property.name };
-    let action = |kind| if kind == Kind::Preload { Action::Preload } else { Action::Refresh };
     let asked =
-        |request: &OpenSubmission| OpenRequest { vendor_id: request.vendor_id.clone(), action: action(request.kind) };
+        |request: &OpenSubmission| OpenRequest { vendor_id: request.vendor_id.clone(), action: request.kind.into() };
     let requests: Vec<OpenRequest> = open.iter().map(asked).collect();
     let now = context.clock.now();
     let (verdicts, pause) = match account.client.progress(&address, &requests).await {

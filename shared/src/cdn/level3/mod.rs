@@ -62,6 +62,7 @@ pub fn capabilities() -> Capabilities {
         urls_per_request: Some(invalidation::PATHS_PER_REQUEST),
         wildcards: true,
         directories: true,
+        ftp: true,
         directories_apart: false,
         preload: PreloadSupport::InvalidateThenFetch,
         usage: Some(USAGE),

@@ -55,6 +55,7 @@ pub fn capabilities() -> Capabilities {
         urls_per_request: None,
         wildcards: false,
         directories: true,
+        ftp: false,
         directories_apart: true,
         preload: PreloadSupport::Native,
         usage: Some(USAGE),

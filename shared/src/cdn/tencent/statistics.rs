@@ -16,6 +16,10 @@ use std::time::{Duration, Instant};
 
 /// Zeros that are younger may be figures that are not there yet.
 pub(super) const DELAY_SECONDS: i64 = 30 * 60;
+/// Most districts of an answer; the vendor leaves the smallest out.
+const MOST_DISTRICTS: usize = 100;
+/// What those are called that it leaves out.
+const OTHERS: &str = "Other";
 /// How long the names of districts are remembered.
 const NAMES_REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
@@ -138,6 +142,15 @@ impl Tencent {
         let bytes = self.district_sums(subject, series.area, day, "flux").await?;
         let requests = self.district_sums(subject, series.area, day, "request").await?;
         let mut districts: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        if bytes.len() >= MOST_DISTRICTS || requests.len() >= MOST_DISTRICTS {
+            let rest = |all: &[u64], told: &[(String, u64)]| {
+                let told = told.iter().fold(0_u64, |sum, (_, part)| sum.saturating_add(*part));
+                all.iter().fold(0_u64, |sum, part| sum.saturating_add(*part)).saturating_sub(told)
+            };
+            let day = slots.clone();
+            districts
+                .insert(OTHERS, (rest(&series.bytes[day.clone()], &bytes), rest(&series.requests[day], &requests)));
+        }
         for (name, sum) in &bytes {
             districts.entry(name).or_default().0 += sum;
         }

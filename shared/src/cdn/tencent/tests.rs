@@ -7,6 +7,7 @@ use super::cloud::{Class, class_of};
 use super::*;
 use crate::cdn::LocalGate;
 use crate::cdn::stand_in::{Reply, Vendor, answer, header, ok};
+use crate::domain::usage::Cell;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
@@ -216,6 +217,84 @@ async fn pages_are_followed_whatever_their_size() {
     let vendor = Vendor::start(vec![page(0, 20), page(20, 25)]).await;
     let found = client(&vendor).find_submitted(&property(), QuotaKind::RefreshUrl, 1_532_945_453_000).await.unwrap();
     assert_eq!((found.len(), found[0].urls.len(), found[0].accepted_at), (1, 25, 1_532_945_453));
+}
+
+/// 2018-09-04 00:00 in UTC+8.
+const DAY: i64 = 1_535_990_400;
+
+fn series(metric: &str, values: &[u64]) -> Reply {
+    let point =
+        |(number, value): (i64, &u64)| format!(r#"{{"Time":"{}","Value":{value}}}"#, time::written(DAY + 300 * number));
+    let points: Vec<String> = (0..).zip(values).map(point).collect();
+    response(&format!(
+        r#""Data":[{{"Resource":"www.test.com","CdnData":[{{"Metric":"{metric}","DetailData":[{}],"SummarizedData":{{"Name":"sum","Value":0}}}}]}}],"Interval":"5min""#,
+        points.join(",")
+    ))
+}
+
+fn districts(rows: &[(&str, u64)]) -> Reply {
+    let row = |(name, value): &(&str, u64)| format!(r#"{{"Name":"{name}","Value":{value}.0}}"#);
+    let rows: Vec<String> = rows.iter().map(row).collect();
+    response(&format!(r#""Data":[{{"Resource":"www.test.com","DetailData":[{}]}}]"#, rows.join(",")))
+}
+
+#[tokio::test]
+async fn districts_are_named_and_spread_over_the_slots_of_their_day() {
+    let map = r#""MapInfoList":[{"Id":4,"Name":"广东"}],"ServerRegionRelation":null,"ClientRegionRelation":null"#;
+    let vendor = Vendor::start(vec![
+        domain("mainland"),
+        series("flux", &[300, 100, 0, 200]),
+        series("request", &[3, 1]),
+        districts(&[("4", 400), ("Shanghai", 200)]),
+        response(map),
+        districts(&[("4", 4)]),
+    ])
+    .await;
+    let window = UsageWindow::new(DAY, DAY + 600).unwrap();
+    let report = client(&vendor).usage(&property(), window).await.unwrap();
+    let bytes = |cells: &[Cell]| cells.iter().map(|cell| cell.bytes).collect::<Vec<_>>();
+    assert_eq!(bytes(report.totals()), [300, 100]);
+    let cities: Vec<(&str, Vec<u64>)> = report.cities().map(|(name, city)| (name, bytes(&city.cells))).collect();
+    // Of the day's 600 bytes two thirds are Guangdong's, in each of its slots.
+    assert_eq!(cities, [("Shanghai", vec![100, 33]), ("广东", vec![200, 66])]);
+    let actions: Vec<String> =
+        vendor.requests().iter().map(|request| header(request, "x-tc-action").unwrap().to_owned()).collect();
+    let (data, top) = ("DescribeCdnData", "ListTopData");
+    assert_eq!(actions, ["DescribeDomains", data, data, top, "DescribeMapInfo", top]);
+    assert!(vendor.requests()[3].contains(r#""StartTime":"2018-09-04 00:00:00","EndTime":"2018-09-04 23:59:59""#));
+}
+
+#[tokio::test]
+async fn what_a_full_ranking_leaves_out_is_told_as_other() {
+    let names: Vec<String> = (0..100).map(|number| format!("Country {number}")).collect();
+    let rows: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 5)).collect();
+    let vendor = Vendor::start(vec![
+        domain("overseas"),
+        series("flux", &[600]),
+        series("request", &[100]),
+        districts(&rows),
+        districts(&rows[..20]),
+    ])
+    .await;
+    let window = UsageWindow::new(DAY, DAY + 300).unwrap();
+    let report = client(&vendor).usage(&property(), window).await.unwrap();
+    let other = report.cities().find(|(name, _)| *name == "Other").unwrap().1.cells[0];
+    assert_eq!(other, Cell { bytes: 100, requests: 0 });
+    assert!(vendor.requests()[3].contains(r#""Area":"overseas","AreaType":"client""#));
+}
+
+#[tokio::test]
+async fn figures_that_are_none_are_unreadable() {
+    for value in ["-1", "1e30", "\"many\""] {
+        let data = format!(
+            r#""Data":[{{"Resource":"a","CdnData":[{{"Metric":"flux","DetailData":[{{"Time":"{}","Value":{value}}}]}}]}}]"#,
+            time::written(DAY)
+        );
+        let vendor = Vendor::start(vec![domain("mainland"), response(&data)]).await;
+        let window = UsageWindow::new(DAY, DAY + 300).unwrap();
+        let error = client(&vendor).usage(&property(), window).await.unwrap_err();
+        assert_eq!(error.class(), "unreadable", "{value}: {error}");
+    }
 }
 
 #[tokio::test]
