@@ -206,7 +206,11 @@ mod tests {
     fn only_files_that_may_have_headers_lose_lines_to_them() {
         let count = |layout, text: &str| {
             let (mut lines, mut number) = (Lines::new(layout), 0);
-            lines.feed(text.as_bytes(), |_| Ok::<(), ()>(number += 1)).unwrap();
+            let count = |_: &[u8]| {
+                number += 1;
+                Ok::<(), ()>(())
+            };
+            lines.feed(text.as_bytes(), count).unwrap();
             number
         };
         let text = "#Version: 1.0\n20261123043243 a\n20261123043244 b\n2026-11-23 04:32:45 c\n";
