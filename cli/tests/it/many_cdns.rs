@@ -186,6 +186,31 @@ async fn requests_are_as_large_as_the_vendor_says_today() {
 }
 
 #[tokio::test]
+async fn directories_that_have_to_wait_for_tomorrow_hold_up_no_objects_of_their_task() {
+    let none = |data: &mut SimulatorConfig| data.tencent.as_mut().unwrap().quotas.path.daily = 1;
+    let world = world_with(Kind::Mariadb, none).await;
+    let url = |path: &str| format!("http://{SHOP}{path}");
+    order(&world, "refresh", &[url("/d/"), url("/e/")]).await;
+    order(&world, "refresh", &[url("/a"), url("/f/"), url("/b")]).await;
+    world.submit_everywhere(TaskKind::Refresh).await;
+    assert_eq!(registered(&world, Operation::TencentPurgePathCache).concat(), [url("/d/")]);
+    assert_eq!(registered(&world, Operation::TencentPurgeUrlsCache).concat(), [url("/a"), url("/b")]);
+    let tasks = world.get(&world.user_token, "/level3/refresh_list").await.ok();
+    for task in tasks["results"].as_array().unwrap() {
+        let message = task["message"].as_str().unwrap();
+        assert!(message.starts_with("waiting: today's quota at the CDN is used up"), "{task}");
+    }
+    for _ in 0..2 {
+        world.control.advance(24 * 3600);
+        world.clock.advance(24 * 3_600_000 + 30_000);
+        world.submit_everywhere(TaskKind::Refresh).await;
+    }
+    let mut sent = registered(&world, Operation::TencentPurgePathCache).concat();
+    sent.sort();
+    assert_eq!(sent, [url("/d/"), url("/e/"), url("/f/")]);
+}
+
+#[tokio::test]
 async fn a_request_that_is_too_large_after_all_is_made_smaller() {
     let world = world_with(Kind::Mariadb, |_| {}).await;
     let operation = FaultTarget::Only(Operation::TencentPurgeUrlsCache);

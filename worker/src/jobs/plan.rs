@@ -135,23 +135,23 @@ impl Pending {
 }
 
 /// Groups what is pending into requests, in the order of the tasks. `kind` says what a URL counts as, `most` how many URLs
-/// of a kind a property's request takes.
+/// of a kind a property's request takes; what it has no answer for stays out.
 #[must_use]
 pub fn plan(
     pending: &[Pending],
     kind: impl Fn(&PurgeUrl) -> QuotaKind + Copy,
-    most: impl Fn(i64, QuotaKind) -> usize,
+    most: impl Fn(i64, QuotaKind) -> Option<usize>,
 ) -> Vec<Group> {
     let mut groups = Vec::new();
     let properties: BTreeSet<i64> = pending.iter().map(|task| task.property_id).collect();
     for property_id in properties {
-        let most = |kind| most(property_id, kind).max(1);
         let mut open: BTreeMap<QuotaKind, (Group, BTreeSet<String>)> = BTreeMap::new();
         for task in pending.iter().filter(|task| task.property_id == property_id) {
-            for piece in task.pieces(kind, most) {
+            for piece in task.pieces(kind, |kind| most(property_id, kind).unwrap_or(usize::MAX)) {
+                let Some(most) = most(property_id, piece.kind) else { continue };
                 let fresh = || (Group::new(property_id, piece.kind), BTreeSet::new());
                 let (group, known) = open.entry(piece.kind).or_insert_with(fresh);
-                let is_full = group.urls.len() + piece.count as usize > most(piece.kind) && !group.shares.is_empty();
+                let is_full = group.urls.len() + piece.count as usize > most.max(1) && !group.shares.is_empty();
                 // A task is in a request at most once: its rows there have one key.
                 if is_full || group.task_ids().any(|id| id == task.task_id) {
                     groups.push(std::mem::replace(group, Group::new(property_id, piece.kind)));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     fn plan(pending: &[Pending], most: usize) -> Vec<Group> {
-        super::plan(pending, |url| QuotaKind::of(Action::Refresh, url), |_, _| most)
+        super::plan(pending, |url| QuotaKind::of(Action::Refresh, url), |_, _| Some(most))
     }
 
     #[test]
@@ -231,6 +231,18 @@ mod tests {
         let expected =
             [(urls, vec!["/a"]), (directories, vec!["/d/"]), (urls, vec!["/b", "/7"]), (directories, vec!["/e/*"])];
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn what_the_vendor_takes_no_more_of_stays_out_and_the_rest_goes() {
+        let mut mixed = task(1, 1, &[], &[]);
+        mixed.urls =
+            ["/a", "/d/"].map(|path| PurgeUrl::parse(&format!("http://a.example.com{path}")).unwrap()).to_vec();
+        let objects = |_: i64, kind| (kind == QuotaKind::RefreshUrl).then_some(5);
+        let groups = super::plan(&[mixed], |url| QuotaKind::of(Action::Refresh, url), objects);
+        let shares: Vec<_> =
+            groups.iter().flat_map(|group| &group.shares).map(|s| (s.first_url, s.url_count)).collect();
+        assert_eq!(shares, [(0, 1)]);
     }
 
     #[test]

@@ -143,12 +143,24 @@ fn accepted(answer: SubmitOut, urls: usize) -> Result<Accepted, CdnError> {
     Ok(Accepted { vendor_id, refused })
 }
 
+fn has_ended(row: &TaskRow) -> bool {
+    let word = row.status.as_deref().map(str::to_ascii_lowercase);
+    matches!(word.as_deref(), Some("success" | "failed" | "timeout" | "canceled" | "invalid"))
+}
+
 pub(super) fn progress_of(job: &str, rows: &[TaskRow], total: usize) -> Option<Progress> {
     if rows.is_empty() {
         return None;
     }
     // A page may bring a row again that the page before had.
-    let by_target: BTreeMap<&str, &TaskRow> = rows.iter().map(|row| (row.target.as_str(), row)).collect();
+    let mut by_target: BTreeMap<&str, &TaskRow> = BTreeMap::new();
+    for row in rows {
+        // What has ended since the page before is older than what still runs.
+        let known = by_target.entry(row.target.as_str()).or_insert(row);
+        if has_ended(known) && !has_ended(row) {
+            *known = row;
+        }
+    }
     let total = total.saturating_sub(rows.len() - by_target.len()).max(1);
     let (mut ended, mut failed_urls) = (0, Vec::new());
     for (target, row) in by_target {

@@ -27,6 +27,18 @@ enum Standing {
     Failed(&'static str),
 }
 
+impl Standing {
+    /// The one that is less far: what runs in one area has not ended, and what failed in one has not gone well.
+    fn less(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Under(one), Self::Under(other)) => Self::Under(one.min(other)),
+            (Self::Under(percent), _) | (_, Self::Under(percent)) => Self::Under(percent),
+            (Self::Failed(reason), _) | (_, Self::Failed(reason)) => Self::Failed(reason),
+            (Self::Done, Self::Done) => Self::Done,
+        }
+    }
+}
+
 impl Tencent {
     /// Hands URLs of one kind over.
     pub(super) async fn hand_over(
@@ -154,20 +166,24 @@ fn progress_of(request: &OpenRequest, rows: &[TaskRow], total: usize) -> Option<
     if rows.is_empty() {
         return None;
     }
-    // A page may bring a row again that the page before had.
-    let by_row: BTreeMap<(&str, &str), &TaskRow> =
-        rows.iter().map(|row| ((row.url.as_str(), row.area.as_deref().unwrap_or_default()), row)).collect();
+    // A page may bring a row again that the page before had, and a URL may have a row for each area that does not say so.
+    let mut by_row: BTreeMap<(&str, &str), Standing> = BTreeMap::new();
+    for row in rows {
+        let (key, standing) =
+            ((row.url.as_str(), row.area.as_deref().unwrap_or_default()), standing(row, request.action));
+        by_row.entry(key).and_modify(|known| *known = known.less(standing)).or_insert(standing);
+    }
     let repeated = rows.len() - by_row.len();
     let total = total.saturating_sub(repeated).max(1);
     let (mut sum, mut ended, mut failed_urls) = (0_usize, 0, Vec::<UrlFailure>::new());
-    for row in by_row.into_values() {
-        match standing(row, request.action) {
+    for ((url, _), standing) in by_row {
+        match standing {
             Standing::Under(percent) => sum += usize::from(percent),
             Standing::Done => (sum, ended) = (sum + 100, ended + 1),
             Standing::Failed(reason) => {
                 (sum, ended) = (sum + 100, ended + 1);
-                if failed_urls.last().is_none_or(|last| last.url != row.url) {
-                    failed_urls.push(UrlFailure { url: row.url.clone(), reason: reason.to_owned() });
+                if failed_urls.last().is_none_or(|last| last.url != url) {
+                    failed_urls.push(UrlFailure { url: url.to_owned(), reason: reason.to_owned() });
                 }
             }
         }
@@ -220,6 +236,9 @@ mod tests {
         assert_eq!(refresh(&[row("a", "done", None)], 4), Some((25, 0)));
         // The same row twice is one.
         assert_eq!(refresh(&[row("a", "done", None), row("a", "done", None)], 2), Some((100, 0)));
+        // One for each area that does not say which: the URL is as far as the slower one.
+        assert_eq!(refresh(&[row("a", "done", None), row("a", "process", None)], 2), Some((0, 0)));
+        assert_eq!(refresh(&[row("a", "fail", None), row("a", "done", None)], 2), Some((100, 1)));
         let preload = |rows: &[TaskRow]| progress(Action::Preload, rows, rows.len());
         assert_eq!(preload(&[row("a", "process", Some(40.0)), row("b", "Done", Some(100.0))]), Some((70, 0)));
         assert_eq!(preload(&[row("a", "process", Some(100.0))]), Some((99, 0)));

@@ -291,7 +291,7 @@ impl Submit {
         self.find_lost(round, pending).await?;
         let sizes = self.batch_sizes(round, pending).await;
         let kind = |url: &PurgeUrl| self.account.client.capabilities().kind(self.action(), url);
-        let size = |property_id, kind| sizes.get(&(property_id, kind)).copied().unwrap_or(1);
+        let size = |property_id, kind| sizes.get(&(property_id, kind)).copied();
         let groups = plan(pending, kind, size);
         self.hand_over(round, pending, groups).await
     }
@@ -300,32 +300,29 @@ impl Submit {
         self.kind.into()
     }
 
-    /// How many URLs of each kind that is pending a property's request takes. Tasks for which that cannot be had, since
-    /// the vendor does not answer or takes no more today, are put off and taken out.
-    async fn batch_sizes(&self, round: &Round<'_>, pending: &mut Vec<Pending>) -> HashMap<(i64, QuotaKind), usize> {
+    /// How many URLs of each kind that is pending a property's request takes. Where that cannot be had, since the vendor
+    /// does not answer or takes no more today, the tasks come again for what is left of them, and other kinds go on.
+    async fn batch_sizes(&self, round: &Round<'_>, pending: &[Pending]) -> HashMap<(i64, QuotaKind), usize> {
+        let mut wanted: BTreeMap<(i64, QuotaKind), Vec<&str>> = BTreeMap::new();
+        for task in pending {
+            let kind = |url: &PurgeUrl| self.account.client.capabilities().kind(self.action(), url);
+            let kinds: BTreeSet<QuotaKind> = task.pieces(kind, |_| usize::MAX).iter().map(|piece| piece.kind).collect();
+            for kind in kinds {
+                wanted.entry((task.property_id, kind)).or_default().push(&task.task_id);
+            }
+        }
         let mut sizes = HashMap::new();
-        let can = self.account.client.capabilities();
-        let wanted: BTreeSet<(i64, QuotaKind)> = pending
-            .iter()
-            .flat_map(|task| task.urls.iter().map(|url| (task.property_id, can.kind(self.action(), url))))
-            .collect();
-        for (property_id, kind) in wanted {
-            let Some(property) = round.properties.get(&property_id) else { continue };
-            match self.account.client.batch_size(property, kind).await {
-                Ok(size) => {
-                    sizes.insert((property_id, kind), size);
-                }
+        for ((property_id, kind), task_ids) in wanted {
+            let size = match round.properties.get(&property_id) {
+                Some(property) => self.account.client.batch_size(property, kind).await,
+                // The call says what is wrong.
+                None => Ok(1),
+            };
+            match size {
+                Ok(size) => drop(sizes.insert((property_id, kind), size)),
                 Err(error) => {
                     round.note_pause(&error);
-                    let has = |task: &Pending| {
-                        task.property_id == property_id
-                            && task.urls.iter().any(|url| can.kind(self.action(), url) == kind)
-                    };
-                    round.put_off(
-                        pending.iter().filter(|task| has(task)).map(|task| task.task_id.as_str()),
-                        Some(&error),
-                    );
-                    pending.retain(|task| !has(task));
+                    round.put_off(task_ids.into_iter(), Some(&error));
                 }
             }
         }
