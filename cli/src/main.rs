@@ -107,7 +107,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::SyncLogs(options) => commands::logs::sync(&wire::config(file)?, options).await?,
         Command::Usage { action } => commands::usage::run(&wire::config(file)?, action).await?,
         Command::Simulate(options) => commands::simulate::run(options).await?,
-        Command::Openapi => commands::openapi::run(),
+        Command::Openapi => commands::openapi::run()?,
         Command::Health(options) => commands::health::run(&wire::config(file)?, options).await?,
         Command::Doctor => return commands::doctor::run(&wire::config(file)?).await,
     }

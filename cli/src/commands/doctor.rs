@@ -5,8 +5,6 @@
 //! its vendor, which the limit that the workers share does not count. An account's row is written where
 //! it is new, and for a moment a file in the log store. Called by `main`.
 
-#![expect(clippy::print_stdout, reason = "the command's answer")]
-
 use crate::wire;
 use anyhow::Result;
 use overseas_shared::cdn::PropertyAddress;
@@ -30,10 +28,10 @@ struct Findings {
 impl Findings {
     fn note(&mut self, what: &str, outcome: Result<String, String>) {
         match outcome {
-            Ok(said) => println!("ok    {what:<16} {said}"),
+            Ok(said) => say!("ok    {what:<16} {said}"),
             Err(reason) => {
                 self.failed += 1;
-                println!("FAIL  {what:<16} {reason}");
+                say!("FAIL  {what:<16} {reason}");
             }
         }
     }
@@ -59,9 +57,7 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode> {
         findings.note(&format!("cdn.{name}"), outcome);
     }
     if config.cdn.is_empty() {
-        println!(
-            "note  cdn              none is configured; `overseas up` starts a simulator, a worker has nothing to do"
-        );
+        say!("note  cdn              none is configured; `overseas up` starts a simulator, a worker has nothing to do");
     }
     if let Ok(db) = db.as_ref().map_err(drop).and_then(|db| if usable { Ok(db) } else { Err(()) }) {
         findings.note("cities", check_cities(db).await);

@@ -3,8 +3,6 @@
 //! What is there is replaced when the new file is whole. A day that a worker is busy with is left to it. A day that
 //! fails is said and counted, stays on the queue for the workers, and the rest goes on. Called by `main`.
 
-#![expect(clippy::print_stdout, reason = "the command's answer")]
-
 use crate::commands::usage::{bar, read_domains};
 use crate::wire;
 use anyhow::{Result, bail};
@@ -62,7 +60,7 @@ pub(crate) async fn sync(config: &Config, options: SyncOptions) -> Result<()> {
                 let said = one(&work, account, asked, &format!("{} {date}", property.name), &stop).await?;
                 failed += usize::from(said.is_err());
                 let (Ok(said) | Err(said)) = said;
-                println!("{} {date}: {said}", property.name);
+                say!("{} {date}: {said}", property.name);
             }
         }
     }

@@ -4,8 +4,6 @@
 //! mending that is its purpose. A database server is migrated here and nowhere else: neither the API nor
 //! a worker changes its schema when it starts. Every action ends with the list of steps. Called by `main`.
 
-#![expect(clippy::print_stdout, reason = "the command's answer")]
-
 use crate::wire;
 use anyhow::Result;
 use clap::Subcommand;
@@ -34,7 +32,7 @@ pub(crate) async fn run(config: &Config, action: Action) -> Result<()> {
         Action::Status => {}
     }
     for step in schema::status(&db).await? {
-        println!("{}  {}", if step.applied { "applied" } else { "missing" }, step.name);
+        say!("{}  {}", if step.applied { "applied" } else { "missing" }, step.name);
     }
     db.close().await;
     Ok(())

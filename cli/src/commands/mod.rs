@@ -5,6 +5,14 @@
 //! its end. Its answer goes to standard output, log lines to standard error; a failure that ends it is
 //! returned and printed once, by `main`. Called by `main`; `up` also uses `demo` and `serve`.
 
+use std::fmt;
+use std::io::Write;
+
+/// Prints a line of a command's answer. A reader that has gone away, such as `head`, does not matter.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::commands::say_line(format_args!($($text)*)) };
+}
+
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod health;
@@ -20,3 +28,8 @@ pub(crate) mod token;
 pub(crate) mod up;
 pub(crate) mod usage;
 pub(crate) mod user;
+
+/// See [`say!`].
+pub(crate) fn say_line(text: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

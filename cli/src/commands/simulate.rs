@@ -3,8 +3,6 @@
 //! Reads none of the product's settings and needs no database; options win over the data file. What is
 //! printed are the addresses in use, so port 0 may be asked for. Called by `main`; `bench` runs it.
 
-#![expect(clippy::print_stdout, reason = "the command's answer")]
-
 use crate::wire;
 use anyhow::Result;
 use clap::Args;
@@ -42,9 +40,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let edgeone = config.edgeone.iter().map(|account| format!("edgeone {}", account.secret_id));
     let keys: Vec<String> = [format!("level3 {}", keys.join(", "))].into_iter().chain(tencent).chain(edgeone).collect();
     let simulator = overseas_simulator::start(config).await?;
-    println!("vendor API  {}  (keys: {})", simulator.vendor_url(), keys.join("; "));
-    println!("control     {}/_control/summary", simulator.vendor_url());
-    println!("edge        http://{}", simulator.edge_address());
+    say!("vendor API  {}  (keys: {})", simulator.vendor_url(), keys.join("; "));
+    say!("control     {}/_control/summary", simulator.vendor_url());
+    say!("edge        http://{}", simulator.edge_address());
     stop.cancelled().await;
     simulator.stop().await;
     Ok(())

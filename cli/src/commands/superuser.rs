@@ -4,8 +4,6 @@
 //! directory. An existing user becomes staff, gets the password and loses its sessions. The password is
 //! asked for or read from standard input: arguments would show in the process list. Called by `main`.
 
-#![expect(clippy::print_stdout, reason = "the command's answer")]
-
 use crate::commands::password;
 use crate::wire;
 use anyhow::Result;
@@ -35,12 +33,12 @@ pub(crate) async fn run(config: &Config, options: Options) -> Result<()> {
     match account::find_user(&db, &email).await? {
         Some(user) => {
             account::reset_password(&db, user.id, Role::Staff, &password_hash, &entry).await?;
-            println!("{email} is staff now and has a new password; its sessions have ended");
+            say!("{email} is staff now and has a new password; its sessions have ended");
         }
         None => {
             let new = NewUser { email: email.clone(), role: Role::Staff, password_hash, operate_right: true };
             account::create_user(&db, &new, &entry).await?;
-            println!("{email} is staff now");
+            say!("{email} is staff now");
         }
     }
     db.close().await;

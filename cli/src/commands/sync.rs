@@ -4,8 +4,6 @@
 //! by the limit that they share. Services are read for the groups that are known, hence after `sync-ag`.
 //! An account that fails does not hold the others back, but the command fails. Called by `main`.
 
-#![expect(clippy::print_stdout, reason = "the command's answer")]
-
 use crate::wire;
 use anyhow::{Result, bail};
 use overseas_shared::clock::Clock;
@@ -32,9 +30,9 @@ pub(crate) async fn run(config: &Config, part: Part) -> Result<()> {
             Part::Services => sync::services(&db, &clock, account).await,
         };
         match outcome {
-            Ok(report) if part == Part::Groups => println!("{}: {} access groups", account.name, report.groups),
+            Ok(report) if part == Part::Groups => say!("{}: {} access groups", account.name, report.groups),
             Ok(report) => {
-                println!("{}: {} properties in {} access groups", account.name, report.properties, report.groups)
+                say!("{}: {} properties in {} access groups", account.name, report.properties, report.groups)
             }
             Err(error) => {
                 failed += 1;

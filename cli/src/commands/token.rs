@@ -4,8 +4,6 @@
 //! (all that the user may do). It is printed once; the database keeps a hash. Taking one back counts at once
 //! on every server. Called by `main`.
 
-#![expect(clippy::print_stdout, reason = "the command's answer")]
-
 use crate::commands::user;
 use crate::wire;
 use anyhow::{Context as _, Result, bail};
@@ -78,7 +76,7 @@ async fn give(config: &Config, options: Give) -> Result<()> {
     let new = NewApiToken { hash: token.hash, user_id: user.id, name, scopes: options.scope, expires_at };
     let id = api_token::create(&db, &new, &entry).await?;
     eprintln!("token {id} of {} with the scope {}; it ends {end}. It is shown only now:", user.email, options.scope);
-    println!("{}", token.text);
+    say!("{}", token.text);
     db.close().await;
     Ok(())
 }
@@ -90,7 +88,7 @@ async fn list(config: &Config, email: Option<&str>) -> Result<()> {
         None => None,
     };
     let now = Clock::system().now();
-    println!("{:<6} {:<40} {:<24} {:<12} {:<20} LAST USED", "ID", "LOGIN_EMAIL", "NAME", "SCOPES", "ENDS");
+    say!("{:<6} {:<40} {:<24} {:<12} {:<20} LAST USED", "ID", "LOGIN_EMAIL", "NAME", "SCOPES", "ENDS");
     for token in api_token::list(&db, user_id).await? {
         let end = match token.expires_at {
             Some(at) if at <= now => "has ended".to_owned(),
@@ -99,7 +97,7 @@ async fn list(config: &Config, email: Option<&str>) -> Result<()> {
         };
         let used = token.last_used_at.map_or_else(|| "never".to_owned(), |at| wire::shown_time(config, at));
         let scopes = token.scopes.to_string();
-        println!("{:<6} {:<40} {:<24} {scopes:<12} {end:<20} {used}", token.id, token.email, token.name);
+        say!("{:<6} {:<40} {:<24} {scopes:<12} {end:<20} {used}", token.id, token.email, token.name);
     }
     db.close().await;
     Ok(())
@@ -115,7 +113,7 @@ async fn revoke(config: &Config, id: i64) -> Result<()> {
     if !api_token::revoke(&db, id, &entry).await? {
         bail!("the API token {id} was taken back by somebody else just now");
     }
-    println!("the API token {id} ({}) of {} is dead", token.name, token.email);
+    say!("the API token {id} ({}) of {} is dead", token.name, token.email);
     db.close().await;
     Ok(())
 }

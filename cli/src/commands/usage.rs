@@ -4,8 +4,6 @@
 //! Reading overwrites what is stored, so it can be repeated; it goes in steps of a UTC day at most, with a bar on a
 //! terminal. A window that fails is said and counted, and the rest goes on. Called by `main`.
 
-#![expect(clippy::print_stdout, reason = "the command's answer")]
-
 use crate::wire;
 use anyhow::{Result, bail};
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
@@ -109,13 +107,7 @@ pub(crate) async fn sync(config: &Config, options: SyncOptions) -> Result<()> {
         .await;
         bar.finish_and_clear();
         failed += run.failed;
-        println!(
-            "{}: {} properties, {} windows read, {} failed",
-            account.name,
-            properties.len(),
-            run.windows,
-            run.failed
-        );
+        say!("{}: {} properties, {} windows read, {} failed", account.name, properties.len(), run.windows, run.failed);
     }
     db.close().await;
     if stop.is_cancelled() {

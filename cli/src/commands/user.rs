@@ -4,8 +4,6 @@
 //! every server; API tokens stay, since programs depend on them, and the answer says how many there are.
 //! Called by `main`.
 
-#![expect(clippy::print_stdout, reason = "the command's answer")]
-
 use crate::commands::password;
 use crate::wire;
 use anyhow::{Context as _, Result};
@@ -42,12 +40,12 @@ pub(crate) async fn run(config: &Config, action: Action) -> Result<()> {
 
 async fn list(config: &Config) -> Result<()> {
     let db = wire::current_database(config).await?;
-    println!("{:<40} {:<6} {:<8} {:<20} CDNS", "LOGIN_EMAIL", "ROLE", "REFRESH", "LAST LOGIN");
+    say!("{:<40} {:<6} {:<8} {:<20} CDNS", "LOGIN_EMAIL", "ROLE", "REFRESH", "LAST LOGIN");
     for user in account::list_users(&db).await? {
         let cdns = mapping::cdns_of(&db, user.id).await?.join(" ");
         let refresh = if user.operate_right { "yes" } else { "no" };
         let login = user.last_login_at.map_or_else(|| "never".to_owned(), |at| wire::shown_time(config, at));
-        println!("{:<40} {:<6} {refresh:<8} {login:<20} {cdns}", user.email, user.role.as_str());
+        say!("{:<40} {:<6} {refresh:<8} {login:<20} {cdns}", user.email, user.role.as_str());
     }
     db.close().await;
     Ok(())
@@ -59,10 +57,10 @@ async fn reset(config: &Config, email: &str, password_stdin: bool) -> Result<()>
     let password_hash = hash_password(&password::read(config, password_stdin)?).await?;
     let entry = NewEntry::by_command(Clock::system().now(), "reset_password", user.email.as_str(), "");
     account::reset_password(&db, user.id, user.role, &password_hash, &entry).await?;
-    println!("{} has a new password; its sessions have ended", user.email);
+    say!("{} has a new password; its sessions have ended", user.email);
     let tokens = api_token::list(&db, Some(user.id)).await?.len();
     if tokens > 0 {
-        println!("{tokens} API token(s) of {0} go on working: see `overseas token list --email {0}`", user.email);
+        say!("{tokens} API token(s) of {0} go on working: see `overseas token list --email {0}`", user.email);
     }
     db.close().await;
     Ok(())

@@ -14,6 +14,25 @@ fn settings(pairs: &[(&str, &str)]) -> Settings {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
+#[test]
+fn an_answer_that_nobody_reads_to_its_end_is_no_failure() {
+    let folder = TempDir::new().unwrap();
+    for command in [["openapi"].as_slice(), &["migrate", "up"], &["doctor"]] {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_overseas"))
+            .args(command)
+            .current_dir(folder.path())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Closed before the first line.
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !log.contains("panicked"), "{command:?}: {log}");
+    }
+}
+
 /// The one message of a command that has to fail at once.
 fn refusal(settings: &Settings, folder: &Path, command: &str) -> String {
     let begun = Instant::now();
