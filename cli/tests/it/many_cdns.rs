@@ -10,6 +10,7 @@ use overseas_shared::db::task::{self, Claim};
 use overseas_shared::domain::{Kind as TaskKind, PurgeUrl, Step};
 use overseas_simulator::{Config as SimulatorConfig, FaultKind, FaultRule, FaultTarget, Operation, tencent_usage};
 use overseas_worker::jobs::logs::LogFetch;
+use overseas_worker::jobs::submit::Submit;
 use overseas_worker::jobs::usage::{Recent, recent};
 use overseas_worker::reconcile::{Next, Reconciler};
 use serde_json::{Value, json};
@@ -208,6 +209,25 @@ async fn directories_that_have_to_wait_for_tomorrow_hold_up_no_objects_of_their_
     let mut sent = registered(&world, Operation::TencentPurgePathCache).concat();
     sent.sort();
     assert_eq!(sent, [url("/d/"), url("/e/"), url("/f/")]);
+}
+
+#[tokio::test]
+async fn a_quota_that_is_used_up_in_one_part_of_the_world_delays_nothing_in_the_other() {
+    let small = |data: &mut SimulatorConfig| data.tencent.as_mut().unwrap().quotas.url.daily = 1;
+    let world = world_with(Kind::Mariadb, small).await;
+    world.map_at("tencent", USER, &["cn.example.com", "sea.example.com"]).await;
+    let tencent = world.context.accounts.iter().find(|account| account.name == "tencent").unwrap();
+    let job = Submit::refresh(&world.context, tencent);
+    let mainland = ["/a", "/b"].map(|path| format!("http://cn.example.com{path}"));
+    order(&world, "refresh", &mainland).await;
+    // No pause follows, as it would when the vendor fails.
+    assert_eq!(job.round(&world.stop).await.unwrap(), Next::Now);
+    order(&world, "refresh", &mainland[..1]).await;
+    assert_eq!(job.round(&world.stop).await.unwrap(), Next::Now);
+    order(&world, "refresh", &["http://sea.example.com/a".to_owned()]).await;
+    assert_eq!(job.round(&world.stop).await.unwrap(), Next::Now);
+    let sent = registered(&world, Operation::TencentPurgeUrlsCache).concat();
+    assert_eq!(sent, ["http://cn.example.com/a", "http://sea.example.com/a"]);
 }
 
 #[tokio::test]

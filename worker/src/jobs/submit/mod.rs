@@ -37,6 +37,8 @@ use tracing::Instrument;
 const TASKS: u64 = 1000;
 /// Most URLs of one claim; with the longest URLs some 6 MB.
 const URLS: u32 = 3000;
+/// A vendor may list a request a little later than it accepts it, so one whose answer was lost is not looked for sooner.
+const LISTED_AFTER: i64 = 5_000;
 /// The first look at a request comes this soon after it was accepted.
 const FIRST_LOOK: i64 = 1_500;
 
@@ -236,6 +238,8 @@ impl Submit {
                 || back_off(task.attempts + 1, rand::random()),
                 |pause| i64::try_from(pause.as_millis()).unwrap_or(i64::MAX),
             );
+            let is_looked_for = traces == Traces::Perhaps && self.account.client.capabilities().finds_submitted;
+            let wait = if is_looked_for { wait.max(LISTED_AFTER) } else { wait };
             if error.is_final() {
                 self.end(ids, round.owner, State::Failed, &message).await?;
             } else if now - task.created_at >= give_up {

@@ -88,7 +88,8 @@ impl<'a> Round<'a> {
     /// Notes that tasks have to come again, and why if they were tried.
     pub(super) fn put_off<'t>(&self, task_ids: impl Iterator<Item = &'t str>, failure: Option<&CdnError>) {
         let mut state = self.state();
-        state.failed |= failure.is_some();
+        // A quota that is used up says nothing of the vendor, nor of what is counted elsewhere.
+        state.failed |= failure.is_some_and(|error| !matches!(error, CdnError::QuotaExhausted { .. }));
         for id in task_ids {
             let known = state.failures.entry(id.to_owned()).or_default();
             if let Some(error) = failure {
