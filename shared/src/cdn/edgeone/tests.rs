@@ -21,11 +21,11 @@ fn client(vendor: &Vendor) -> EdgeOne {
 }
 
 fn property() -> PropertyAddress {
-    PropertyAddress { vendor_ref: "zone-1/www.qq.com".to_owned(), name: "www.qq.com".to_owned() }
+    PropertyAddress { vendor_ref: "zone-1/www.example.org".to_owned(), name: "www.example.org".to_owned() }
 }
 
 fn urls(paths: &[&str]) -> Vec<PurgeUrl> {
-    paths.iter().map(|path| PurgeUrl::parse(&format!("http://www.qq.com{path}")).unwrap()).collect()
+    paths.iter().map(|path| PurgeUrl::parse(&format!("http://www.example.org{path}")).unwrap()).collect()
 }
 
 fn response(content: &str) -> Reply {
@@ -64,19 +64,19 @@ async fn calls_name_the_zone_and_the_kind() {
             Action::Refresh,
             ["/a.txt"].as_slice(),
             "CreatePurgeTask",
-            r#"{"ZoneId":"zone-1","Type":"purge_url","Targets":["http://www.qq.com/a.txt"]}"#,
+            r#"{"ZoneId":"zone-1","Type":"purge_url","Targets":["http://www.example.org/a.txt"]}"#,
         ),
         (
             Action::Refresh,
             &["/test/*", "/b/"],
             "CreatePurgeTask",
-            r#"{"ZoneId":"zone-1","Type":"purge_prefix","Method":"delete","Targets":["http://www.qq.com/test/","http://www.qq.com/b/"]}"#,
+            r#"{"ZoneId":"zone-1","Type":"purge_prefix","Method":"delete","Targets":["http://www.example.org/test/","http://www.example.org/b/"]}"#,
         ),
         (
             Action::Preload,
             &["/a.txt"],
             "CreatePrefetchTask",
-            r#"{"ZoneId":"zone-1","Targets":["http://www.qq.com/a.txt"]}"#,
+            r#"{"ZoneId":"zone-1","Targets":["http://www.example.org/a.txt"]}"#,
         ),
     ] {
         let accepted = client.submit(&property(), action, &urls(paths)).await.unwrap();
@@ -92,10 +92,10 @@ async fn calls_name_the_zone_and_the_kind() {
 
 #[tokio::test]
 async fn a_partial_refusal_names_its_targets_and_a_whole_one_is_a_refusal() {
-    let one = r#""JobId":"j","FailedList":[{"Reason":"host not in zone","Targets":["http://www.qq.com/b"]}]"#;
+    let one = r#""JobId":"j","FailedList":[{"Reason":"host not in zone","Targets":["http://www.example.org/b"]}]"#;
     let vendor = Vendor::start(vec![response(one)]).await;
     let accepted = client(&vendor).submit(&property(), Action::Refresh, &urls(&["/a", "/b"])).await.unwrap();
-    assert_eq!((accepted.refused[0].url.as_str(), accepted.refused.len()), ("http://www.qq.com/b", 1));
+    assert_eq!((accepted.refused[0].url.as_str(), accepted.refused.len()), ("http://www.example.org/b", 1));
     let error = client(&vendor).submit(&property(), Action::Refresh, &urls(&["/b"])).await.unwrap_err();
     assert_eq!(error, CdnError::Rejected("host not in zone".to_owned()));
     let vendor = Vendor::start(vec![response(r#""JobId":"j","FailedList":null"#)]).await;
@@ -104,9 +104,9 @@ async fn a_partial_refusal_names_its_targets_and_a_whole_one_is_a_refusal() {
 
 #[tokio::test]
 async fn the_official_samples_are_read() {
-    let sample = r#""Tasks":[{"JobId":"20g9wz8m9mgx","Status":"success","Target":"http://www.qq.com/a.txt","Type":"prefetch_url",
+    let sample = r#""Tasks":[{"JobId":"20g9wz8m9mgx","Status":"success","Target":"http://www.example.org/a.txt","Type":"prefetch_url",
         "CreateTime":"2022-02-09T02:28:43Z","UpdateTime":"2022-02-09T02:28:52Z"},{"JobId":"20g9wz8m9mgx","Status":"failed",
-        "Target":"http://www.qq.com/b.txt","Type":"prefetch_url","FailType":"originPullFailed","FailMessage":"no origin",
+        "Target":"http://www.example.org/b.txt","Type":"prefetch_url","FailType":"originPullFailed","FailMessage":"no origin",
         "CreateTime":"2022-02-09T02:28:43Z","UpdateTime":"2022-02-09T02:28:52Z"}],"TotalCount":2"#;
     let vendor = Vendor::start(vec![response(sample)]).await;
     let report = client(&vendor).progress(&property(), &open(Action::Preload)).await.unwrap();
@@ -155,7 +155,7 @@ async fn usage_sums_both_series_and_spreads_the_countries() {
         report.cities().map(|(name, city)| (name, city.cells.iter().map(|cell| cell.bytes).collect())).collect();
     assert_eq!(cities, [("CN", vec![600, 200]), ("US", vec![300, 100])]);
     let request = vendor.requests().remove(0);
-    let body = r#"{"StartTime":"2022-08-29T00:00:00Z","EndTime":"2022-08-29T00:09:59Z","MetricNames":["l7Flow_outFlux","l7Flow_request"],"ZoneIds":["zone-1"],"Interval":"5min","Filters":[{"Key":"domain","Operator":"equals","Value":["www.qq.com"]}]}"#;
+    let body = r#"{"StartTime":"2022-08-29T00:00:00Z","EndTime":"2022-08-29T00:09:59Z","MetricNames":["l7Flow_outFlux","l7Flow_request"],"ZoneIds":["zone-1"],"Interval":"5min","Filters":[{"Key":"domain","Operator":"equals","Value":["www.example.org"]}]}"#;
     assert!(request.ends_with(body), "{request}");
 }
 

@@ -23,11 +23,11 @@ fn client(vendor: &Vendor) -> Tencent {
 }
 
 fn property() -> PropertyAddress {
-    PropertyAddress { vendor_ref: "www.test.com".to_owned(), name: "www.test.com".to_owned() }
+    PropertyAddress { vendor_ref: "www.example.com".to_owned(), name: "www.example.com".to_owned() }
 }
 
 fn urls(paths: &[&str]) -> Vec<PurgeUrl> {
-    paths.iter().map(|path| PurgeUrl::parse(&format!("http://www.test.com{path}")).unwrap()).collect()
+    paths.iter().map(|path| PurgeUrl::parse(&format!("http://www.example.com{path}")).unwrap()).collect()
 }
 
 fn response(content: &str) -> Reply {
@@ -40,7 +40,7 @@ fn refusal(code: &str) -> Reply {
 
 fn domain(area: &str) -> Reply {
     response(&format!(
-        r#""Domains":[{{"Domain":"www.test.com","Status":"online","Area":"{area}","Product":"cdn"}}],"TotalNumber":1"#
+        r#""Domains":[{{"Domain":"www.example.com","Status":"online","Area":"{area}","Product":"cdn"}}],"TotalNumber":1"#
     ))
 }
 
@@ -81,7 +81,7 @@ async fn a_call_is_a_signed_post_of_the_action() {
         assert_eq!(header(&request, name), Some(value));
     }
     assert_eq!(header(&request, "host"), Some(vendor.url().trim_start_matches("http://")));
-    assert!(request.ends_with(r#"{"Urls":["http://www.test.com/1.jpg"],"Area":"global"}"#), "{request}");
+    assert!(request.ends_with(r#"{"Urls":["http://www.example.com/1.jpg"],"Area":"global"}"#), "{request}");
     assert!(!request.contains(SECRET));
 }
 
@@ -91,19 +91,19 @@ async fn a_directory_is_purged_wholly_and_with_its_slash() {
     client(&vendor).submit(&property(), Action::Refresh, &urls(&["/a/", "/b/*"])).await.unwrap();
     let request = vendor.requests().remove(1);
     assert_eq!(header(&request, "x-tc-action"), Some("PurgePathCache"));
-    let body = r#"{"Paths":["http://www.test.com/a/","http://www.test.com/b/"],"FlushType":"delete"}"#;
+    let body = r#"{"Paths":["http://www.example.com/a/","http://www.example.com/b/"],"FlushType":"delete"}"#;
     assert!(request.ends_with(body), "{request}");
 }
 
 #[tokio::test]
 async fn the_official_samples_are_read() {
-    let purge = r#""PurgeLogs":[{"TaskId":"153303185323131331","Url":"http://www.test.com/","Status":"done",
+    let purge = r#""PurgeLogs":[{"TaskId":"153303185323131331","Url":"http://www.example.com/","Status":"done",
         "PurgeType":"url","FlushType":"flush","CreateTime":"2018-07-30 18:10:53"}],"TotalCount":1"#;
     let vendor = Vendor::start(vec![response(purge)]).await;
     let report = client(&vendor).progress(&property(), &open(Action::Refresh)).await.unwrap();
     assert_eq!(report.listed[0].percent, 100);
     // The sample says that there are 20 rows and shows one.
-    let push = r#""PushLogs":[{"TaskId":"1533031853231313311","Url":"http://www.test.com/","Status":"Done","Percent":100,
+    let push = r#""PushLogs":[{"TaskId":"1533031853231313311","Url":"http://www.example.com/","Status":"Done","Percent":100,
         "CreateTime":"2018-07-30 18:10:53","UpdateTime":"2018-07-30 18:11:53","Area":"mainland"}],"TotalCount":20"#;
     let vendor = Vendor::start(vec![response(push), response(r#""PushLogs":[],"TotalCount":20"#)]).await;
     let report = client(&vendor).progress(&property(), &open(Action::Preload)).await.unwrap();
@@ -204,7 +204,7 @@ async fn pages_are_followed_whatever_their_size() {
     let page = |from: usize, to: usize| {
         let row = |n| {
             format!(
-                r#"{{"TaskId":"t","Url":"http://www.test.com/{n}","Status":"done","CreateTime":"2018-07-30 18:10:53"}}"#
+                r#"{{"TaskId":"t","Url":"http://www.example.com/{n}","Status":"done","CreateTime":"2018-07-30 18:10:53"}}"#
             )
         };
         let rows: Vec<String> = (from..to).map(row).collect();
@@ -227,7 +227,7 @@ fn series(metric: &str, values: &[u64]) -> Reply {
         |(number, value): (i64, &u64)| format!(r#"{{"Time":"{}","Value":{value}}}"#, time::written(DAY + 300 * number));
     let points: Vec<String> = (0..).zip(values).map(point).collect();
     response(&format!(
-        r#""Data":[{{"Resource":"www.test.com","CdnData":[{{"Metric":"{metric}","DetailData":[{}],"SummarizedData":{{"Name":"sum","Value":0}}}}]}}],"Interval":"5min""#,
+        r#""Data":[{{"Resource":"www.example.com","CdnData":[{{"Metric":"{metric}","DetailData":[{}],"SummarizedData":{{"Name":"sum","Value":0}}}}]}}],"Interval":"5min""#,
         points.join(",")
     ))
 }
@@ -235,7 +235,7 @@ fn series(metric: &str, values: &[u64]) -> Reply {
 fn districts(rows: &[(&str, u64)]) -> Reply {
     let row = |(name, value): &(&str, u64)| format!(r#"{{"Name":"{name}","Value":{value}.0}}"#);
     let rows: Vec<String> = rows.iter().map(row).collect();
-    response(&format!(r#""Data":[{{"Resource":"www.test.com","DetailData":[{}]}}]"#, rows.join(",")))
+    response(&format!(r#""Data":[{{"Resource":"www.example.com","DetailData":[{}]}}]"#, rows.join(",")))
 }
 
 #[tokio::test]
