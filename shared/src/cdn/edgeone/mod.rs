@@ -13,7 +13,7 @@ mod tests;
 mod wire;
 mod zones;
 
-use self::wire::{LogsIn, LogsOut, ZonesIn, ZonesOut};
+use self::wire::{LogRow, LogsIn, ZonesIn, ZonesOut};
 use crate::cdn::setting::SettingError;
 use crate::cdn::tencent::cloud::{Account, Downloads, Package, Packages, Remembered, Service, batch_size};
 use crate::cdn::{
@@ -101,34 +101,26 @@ impl EdgeOne {
         let day = date.and_time(NaiveTime::MIN).and_utc().timestamp();
         let end = day + DAY_SECONDS;
         let (start_time, end_time) = (written(day), written(end - 1));
-        let mut packages: Vec<Package> = Vec::new();
-        loop {
-            let request = LogsIn {
-                start_time: &start_time,
-                end_time: &end_time,
-                zone_ids: [place.zone],
-                domains: [place.domain],
-                offset: packages.len(),
-                limit: LOG_PAGE,
-            };
-            let answer: LogsOut = self.account.call("logs", "DownloadL7Logs", place.domain, &request).await?;
-            let (is_last, total) = (answer.data.is_empty(), answer.total_count.unwrap_or(0));
-            for row in answer.data {
-                let begins_at = row.log_start_time.as_deref().and_then(read).or(row.log_time);
-                let begins_at = begins_at.ok_or_else(|| {
-                    CdnError::Unreadable(format!("{} has no time that can be read", row.log_packet_name))
-                })?;
-                let name = format!("{}-{}.gz", row.log_packet_name, row.area.as_deref().unwrap_or("global"));
-                packages.push(Package { name, begins_at, size: row.size, link: row.url });
-            }
-            if is_last || packages.len() >= total {
-                return Ok(Packages::new(&self.downloads, LOG_LAYOUT, packages, (day, end)));
-            }
-            if packages.len() >= MOST_PACKAGES {
-                return Err(CdnError::Unreadable(format!("more than {MOST_PACKAGES} packages of a day")));
-            }
-        }
+        let request = LogsIn {
+            start_time: &start_time,
+            end_time: &end_time,
+            zone_ids: [place.zone],
+            domains: [place.domain],
+            offset: 0,
+            limit: LOG_PAGE,
+        };
+        let (rows, _) = self.account.call_pages("logs", "DownloadL7Logs", place.domain, request, MOST_PACKAGES).await?;
+        let packages = rows.into_iter().map(package).collect::<Result<_, _>>()?;
+        Ok(Packages::new(&self.downloads, LOG_LAYOUT, packages, (day, end)))
     }
+}
+
+fn package(row: LogRow) -> Result<Package, CdnError> {
+    let begins_at = row.log_start_time.as_deref().and_then(read).or(row.log_time);
+    let begins_at = begins_at
+        .ok_or_else(|| CdnError::Unreadable(format!("{} has no time that can be read", row.log_packet_name)))?;
+    let name = format!("{}-{}.gz", row.log_packet_name, row.area.as_deref().unwrap_or("global"));
+    Ok(Package { name, begins_at, size: row.size, link: row.url })
 }
 
 impl fmt::Debug for EdgeOne {

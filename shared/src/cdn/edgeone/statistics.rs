@@ -7,8 +7,8 @@
 use super::wire::{Condition, TimingIn, TimingOut, TopIn, TopOut};
 use super::{EdgeOne, Place, written};
 use crate::cdn::CdnError;
-use crate::domain::usage::{Cell, SLOT_SECONDS, UsageReport, UsageWindow, spread};
-use std::collections::BTreeMap;
+use crate::cdn::tencent::cloud::{Areas, add_areas, add_totals};
+use crate::domain::usage::{Cell, UsageReport, UsageWindow};
 
 /// Zeros that are younger may be figures that are not there yet.
 pub(super) const DELAY_SECONDS: i64 = 20 * 60;
@@ -59,26 +59,18 @@ impl EdgeOne {
         place: Place<'_>,
         times: (&str, &str),
     ) -> Result<(), CdnError> {
-        let mut countries: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-        for (country, bytes) in self.country_sums(place, times, "l7Flow_outFlux_country").await? {
-            countries.entry(country).or_default().0 += bytes;
-        }
-        for (country, requests) in self.country_sums(place, times, "l7Flow_request_country").await? {
-            countries.entry(country).or_default().1 += requests;
-        }
+        let bytes = self.country_sums(place, times, "l7Flow_outFlux_country").await?;
+        let requests = self.country_sums(place, times, "l7Flow_request_country").await?;
         let of_totals = |figure: fn(&Cell) -> u64| report.totals().iter().map(figure).collect::<Vec<u64>>();
         let (all_bytes, all_requests) = (of_totals(|cell| cell.bytes), of_totals(|cell| cell.requests));
-        let from = report.window().from();
-        for (country, (bytes, requests)) in countries {
-            let cells = spread(bytes, &all_bytes).into_iter().zip(spread(requests, &all_requests));
-            for (at, (bytes, requests)) in (from..).step_by(usize::try_from(SLOT_SECONDS).unwrap_or(300)).zip(cells) {
-                let is_there = report.window().index(at).is_some_and(|slot| report.is_delivered(slot));
-                if is_there && (bytes > 0 || requests > 0) && !report.add_city(at, &country, Cell { bytes, requests }) {
-                    return Err(CdnError::Unreadable("more countries than there can be".to_owned()));
-                }
-            }
-        }
-        Ok(())
+        let areas = Areas {
+            first: report.window().from(),
+            all_bytes: &all_bytes,
+            all_requests: &all_requests,
+            bytes: &bytes,
+            requests: &requests,
+        };
+        add_areas(report, &areas)
     }
 
     async fn country_sums(
@@ -102,19 +94,4 @@ fn of_domain(place: Place<'_>) -> Condition<'_> {
 fn figure(value: Option<i64>) -> Result<u64, CdnError> {
     let value = value.unwrap_or(0);
     u64::try_from(value).map_err(|_| CdnError::Unreadable(format!("{value} is no figure")))
-}
-
-/// Zeros at the end that are younger than `settled` are left out.
-fn add_totals(report: &mut UsageReport, cells: &[Option<Cell>], settled: i64) {
-    let from = report.window().from();
-    let at = |index: usize| i64::try_from(index).map_or(i64::MAX, |index| from + index * SLOT_SECONDS);
-    let is_certain = |(index, cell): (usize, &Option<Cell>)| {
-        at(index) + SLOT_SECONDS <= settled || cell.is_some_and(|cell| cell != Cell::default())
-    };
-    let last = cells.iter().enumerate().rposition(is_certain).map_or(0, |index| index + 1);
-    for (index, cell) in cells.iter().enumerate().take(last) {
-        if let Some(cell) = cell {
-            report.add_total(at(index), *cell);
-        }
-    }
 }

@@ -4,11 +4,12 @@
 //! is no percentage: a job is as far as the share of its rows that have ended. A state that is not known counts as not
 //! ended. Called by `mod.rs`.
 
-use super::wire::{Filter, PrefetchIn, PurgeIn, SubmitOut, TaskRow, TasksIn, TasksOut};
+use super::wire::{Filter, PrefetchIn, PurgeIn, SubmitOut, TaskRow, TasksIn};
 use super::{EdgeOne, Place, read, written};
-use crate::cdn::{Accepted, Action, CdnError, FoundRequest, OpenRequest, Progress, QuotaKind, directory};
+use crate::cdn::tencent::cloud::{Standing, Targets, progress, requests_of};
+use crate::cdn::{Accepted, Action, CdnError, FoundRequest, OpenRequest, Progress, QuotaKind};
 use crate::domain::{PurgeUrl, UrlFailure};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Rows that are asked for at a time, the vendor's most.
 const PAGE: usize = 1000;
@@ -23,13 +24,7 @@ impl EdgeOne {
         action: Action,
         urls: &[PurgeUrl],
     ) -> Result<Accepted, CdnError> {
-        let kind = urls.first().map(|url| QuotaKind::of(action, url));
-        let kind = kind.ok_or_else(|| CdnError::Rejected("no URL was given".to_owned()))?;
-        if urls.iter().any(|url| QuotaKind::of(action, url) != kind) {
-            return Err(CdnError::Rejected("objects and directories go in calls of their own".to_owned()));
-        }
-        let targets: Vec<&str> = urls.iter().map(|url| directory(url).unwrap_or(url.as_str())).collect();
-        let encode_url = (!targets.iter().all(|text| text.is_ascii())).then_some(true);
+        let Targets { kind, texts: targets, encode: encode_url } = Targets::new(action, urls)?;
         let zone_id = place.zone;
         let outcome: Result<SubmitOut, CdnError> = match kind {
             QuotaKind::Preload => {
@@ -73,11 +68,8 @@ impl EdgeOne {
         kind: QuotaKind,
         since: i64,
     ) -> Result<Vec<FoundRequest>, CdnError> {
-        let ahead = self.account.clock_ahead_seconds().unwrap_or(0);
-        // Another worker's clock may be ahead of ours.
-        let since = since.div_euclid(1000);
-        let until = written(self.account.clock().now_seconds().max(since) + ahead + 60);
-        let from = written(since + ahead - 1);
+        let (from, until, ahead) = self.account.span_since(since);
+        let (from, until) = (written(from), written(until));
         let mut filters = vec![Filter { name: "domains", values: [place.domain] }];
         match kind {
             QuotaKind::RefreshUrl => filters.push(Filter { name: "type", values: ["purge_url"] }),
@@ -87,15 +79,8 @@ impl EdgeOne {
         let (start_time, end_time) = (Some(from.as_str()), Some(until.as_str()));
         let query = TasksIn { zone_id: place.zone, start_time, end_time, filters, offset: 0, limit: PAGE };
         let (rows, _) = self.rows("find_submitted", place, kind.action(), query).await?;
-        let mut found: BTreeMap<String, (i64, BTreeSet<String>)> = BTreeMap::new();
-        for row in rows.into_iter().filter(|row| !row.job_id.is_empty()) {
-            let Some(created) = row.create_time.as_deref().and_then(read) else { continue };
-            let (accepted_at, urls) = found.entry(row.job_id).or_insert((i64::MAX, BTreeSet::new()));
-            *accepted_at = (created - ahead).min(*accepted_at);
-            urls.insert(row.target);
-        }
-        let request = |(vendor_id, (accepted_at, urls))| FoundRequest { vendor_id, accepted_at, urls };
-        Ok(found.into_iter().map(request).collect())
+        let row = |row: TaskRow| (row.job_id, row.create_time.as_deref().and_then(read), row.target);
+        Ok(requests_of(rows.into_iter().map(row), ahead))
     }
 
     /// All rows of a query, and how many there are by the vendor's count.
@@ -110,20 +95,7 @@ impl EdgeOne {
             Action::Refresh => "DescribePurgeTasks",
             Action::Preload => "DescribePrefetchTasks",
         };
-        let mut rows: Vec<TaskRow> = Vec::new();
-        loop {
-            let request = TasksIn { offset: rows.len(), ..query.clone() };
-            let answer: TasksOut = self.account.call(operation, name, place.domain, &request).await?;
-            let (is_last, total) = (answer.tasks.is_empty(), answer.total_count.unwrap_or(0));
-            rows.extend(answer.tasks);
-            if is_last || rows.len() >= total {
-                let total = total.max(rows.len());
-                return Ok((rows, total));
-            }
-            if rows.len() >= MOST_ROWS {
-                return Err(CdnError::Unreadable(format!("more than {MOST_ROWS} rows of tasks")));
-            }
-        }
+        self.account.call_pages(operation, name, place.domain, query, MOST_ROWS).await
     }
 }
 
@@ -143,39 +115,22 @@ fn accepted(answer: SubmitOut, urls: usize) -> Result<Accepted, CdnError> {
     Ok(Accepted { vendor_id, refused })
 }
 
-fn has_ended(row: &TaskRow) -> bool {
-    let word = row.status.as_deref().map(str::to_ascii_lowercase);
-    matches!(word.as_deref(), Some("success" | "failed" | "timeout" | "canceled" | "invalid"))
+fn standing(row: &TaskRow) -> Standing {
+    match row.status.as_deref().map(str::to_ascii_lowercase).as_deref() {
+        Some("success") => Standing::Done,
+        Some(word @ ("failed" | "timeout" | "canceled" | "invalid")) => {
+            let told = [row.fail_type.as_deref(), row.fail_message.as_deref()].into_iter().flatten();
+            let told: Vec<&str> = std::iter::once(word).chain(told).filter(|text| !text.is_empty()).collect();
+            Standing::Failed(told.join(": "))
+        }
+        Some("processing") => Standing::Under(0),
+        other => {
+            tracing::warn!(status = other, job = row.job_id, "a state that is not known; taken for one that runs");
+            Standing::Under(0)
+        }
+    }
 }
 
 pub(super) fn progress_of(job: &str, rows: &[TaskRow], total: usize) -> Option<Progress> {
-    if rows.is_empty() {
-        return None;
-    }
-    // A page may bring a row again that the page before had.
-    let mut by_target: BTreeMap<&str, &TaskRow> = BTreeMap::new();
-    for row in rows {
-        // What has ended since the page before is older than what still runs.
-        let known = by_target.entry(row.target.as_str()).or_insert(row);
-        if has_ended(known) && !has_ended(row) {
-            *known = row;
-        }
-    }
-    let total = total.saturating_sub(rows.len() - by_target.len()).max(1);
-    let (mut ended, mut failed_urls) = (0, Vec::new());
-    for (target, row) in by_target {
-        match row.status.as_deref().map(str::to_ascii_lowercase).as_deref() {
-            Some("success") => ended += 1,
-            Some(word @ ("failed" | "timeout" | "canceled" | "invalid")) => {
-                ended += 1;
-                let told = [row.fail_type.as_deref(), row.fail_message.as_deref()].into_iter().flatten();
-                let told: Vec<&str> = std::iter::once(word).chain(told).filter(|text| !text.is_empty()).collect();
-                failed_urls.push(UrlFailure { url: target.to_owned(), reason: told.join(": ") });
-            }
-            Some("processing") => {}
-            other => tracing::warn!(status = other, job, "a state that is not known; taken for one that runs"),
-        }
-    }
-    let percent = if ended >= total { 100 } else { u8::try_from((ended * 100 / total).min(99)).unwrap_or(99) };
-    Some(Progress { vendor_id: job.to_owned(), percent, failure: None, failed_urls })
+    progress(job, rows.iter().map(|row| (row.target.as_str(), "", standing(row))), total)
 }

@@ -3,7 +3,7 @@
 //! Names and types are those of the API's schema, version 2022-09-01. Times are ISO 8601 with an offset; what may be
 //! `null` or missing is an `Option`. Called by the other files of this folder.
 
-use crate::cdn::tencent::cloud::list;
+use crate::cdn::tencent::cloud::{Page, list};
 use serde::{Deserialize, Serialize};
 
 /// `DescribeZones`.
@@ -31,6 +31,19 @@ pub(super) struct Zone {
     pub(super) zone_name: String,
 }
 
+impl Page for ZonesIn {
+    type Answer = ZonesOut;
+    type Item = Zone;
+
+    fn begin_at(&mut self, offset: usize) {
+        self.offset = offset;
+    }
+
+    fn items(answer: ZonesOut) -> (Vec<Zone>, Option<usize>) {
+        (answer.zones, answer.total_count)
+    }
+}
+
 /// `DescribeAccelerationDomains`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -55,6 +68,19 @@ pub(super) struct Domain {
     pub(super) domain_name: String,
     #[serde(default)]
     pub(super) domain_status: Option<String>,
+}
+
+impl Page for DomainsIn<'_> {
+    type Answer = DomainsOut;
+    type Item = Domain;
+
+    fn begin_at(&mut self, offset: usize) {
+        self.offset = offset;
+    }
+
+    fn items(answer: DomainsOut) -> (Vec<Domain>, Option<usize>) {
+        (answer.acceleration_domains, answer.total_count)
+    }
 }
 
 /// `CreatePurgeTask`.
@@ -146,6 +172,19 @@ pub(super) struct TaskRow {
     pub(super) fail_message: Option<String>,
     #[serde(default)]
     pub(super) create_time: Option<String>,
+}
+
+impl Page for TasksIn<'_> {
+    type Answer = TasksOut;
+    type Item = TaskRow;
+
+    fn begin_at(&mut self, offset: usize) {
+        self.offset = offset;
+    }
+
+    fn items(answer: TasksOut) -> (Vec<TaskRow>, Option<usize>) {
+        (answer.tasks, answer.total_count)
+    }
 }
 
 /// `DescribeContentQuota`.
@@ -292,4 +331,17 @@ pub(super) struct LogRow {
     pub(super) log_time: Option<i64>,
     #[serde(default)]
     pub(super) size: Option<u64>,
+}
+
+impl Page for LogsIn<'_> {
+    type Answer = LogsOut;
+    type Item = LogRow;
+
+    fn begin_at(&mut self, offset: usize) {
+        self.offset = offset;
+    }
+
+    fn items(answer: LogsOut) -> (Vec<LogRow>, Option<usize>) {
+        (answer.data, answer.total_count)
+    }
 }

@@ -3,58 +3,41 @@
 //! Each list comes in pages and is read to its end within a bound. A domain that is being deployed serves with its old
 //! settings. Called by `mod.rs`.
 
-use super::wire::{DomainsIn, DomainsOut, QuotaIn, QuotaOut, QuotaRow, Zone, ZonesIn, ZonesOut};
+use super::wire::{Domain, DomainsIn, QuotaIn, QuotaOut, QuotaRow, Zone, ZonesIn};
 use crate::cdn::tencent::cloud::Account;
 use crate::cdn::{CatalogueProperty, CatalogueService, CdnError, Quota, QuotaKind};
 
 /// Zones and domains that are asked for at a time, the vendor's most.
 const ZONE_PAGE: usize = 100;
 const DOMAIN_PAGE: usize = 200;
+/// The one service of a zone.
+const PRODUCT: &str = "edgeone";
 /// Most of either that are read.
 const MOST: usize = 100_000;
 
 /// All zones of the account.
 pub(super) async fn all(account: &Account) -> Result<Vec<Zone>, CdnError> {
-    let mut zones: Vec<Zone> = Vec::new();
-    loop {
-        let request = ZonesIn { offset: zones.len(), limit: ZONE_PAGE };
-        let answer: ZonesOut = account.call("groups", "DescribeZones", "", &request).await?;
-        let is_last = answer.zones.is_empty();
-        zones.extend(answer.zones);
-        if is_last || zones.len() >= answer.total_count.unwrap_or(0) {
-            return Ok(zones);
-        }
-        if zones.len() >= MOST {
-            return Err(CdnError::Unreadable(format!("more than {MOST} zones")));
-        }
-    }
+    let request = ZonesIn { offset: 0, limit: ZONE_PAGE };
+    Ok(account.call_pages("groups", "DescribeZones", "", request, MOST).await?.0)
 }
 
 /// The domains of a zone as one service.
 pub(super) async fn services(account: &Account, zone: &str) -> Result<Vec<CatalogueService>, CdnError> {
-    let mut properties: Vec<CatalogueProperty> = Vec::new();
-    loop {
-        let request = DomainsIn { zone_id: zone, offset: properties.len(), limit: DOMAIN_PAGE };
-        let answer: DomainsOut = account.call("services", "DescribeAccelerationDomains", zone, &request).await?;
-        let is_last = answer.acceleration_domains.is_empty();
-        for domain in answer.acceleration_domains {
-            let status = domain.domain_status.map(|status| status.to_ascii_lowercase());
-            properties.push(CatalogueProperty {
-                vendor_ref: format!("{zone}/{}", domain.domain_name),
-                name: domain.domain_name,
-                product: "edgeone".to_owned(),
-                active: matches!(status.as_deref(), Some("online" | "process")),
-                caching: true,
-                areas: Vec::new(),
-            });
+    let request = DomainsIn { zone_id: zone, offset: 0, limit: DOMAIN_PAGE };
+    let (domains, _) = account.call_pages("services", "DescribeAccelerationDomains", zone, request, MOST).await?;
+    let property = |domain: Domain| {
+        let status = domain.domain_status.map(|status| status.to_ascii_lowercase());
+        CatalogueProperty {
+            vendor_ref: format!("{zone}/{}", domain.domain_name),
+            name: domain.domain_name,
+            product: PRODUCT.to_owned(),
+            active: matches!(status.as_deref(), Some("online" | "process")),
+            caching: true,
+            areas: Vec::new(),
         }
-        if is_last || properties.len() >= answer.total_count.unwrap_or(0) {
-            return Ok(vec![CatalogueService { id: "edgeone".to_owned(), product: "edgeone".to_owned(), properties }]);
-        }
-        if properties.len() >= MOST {
-            return Err(CdnError::Unreadable(format!("more than {MOST} domains in a zone")));
-        }
-    }
+    };
+    let properties = domains.into_iter().map(property).collect();
+    Ok(vec![CatalogueService { id: PRODUCT.to_owned(), product: PRODUCT.to_owned(), properties }])
 }
 
 /// What may be done in a zone; the kinds that we do not use are left out.

@@ -101,19 +101,8 @@ impl Known {
 
 /// All domains as services, one for each of the vendor's products.
 pub(super) async fn services(account: &Account) -> Result<Vec<CatalogueService>, CdnError> {
-    let mut domains: Vec<Domain> = Vec::new();
-    loop {
-        let request = DomainsIn { offset: domains.len(), limit: PAGE, filters: Vec::new() };
-        let answer: DomainsOut = account.call("services", "DescribeDomains", "", &request).await?;
-        let is_last = answer.domains.is_empty();
-        domains.extend(answer.domains);
-        if is_last || domains.len() >= answer.total_number.unwrap_or(0) {
-            break;
-        }
-        if domains.len() >= MOST {
-            return Err(CdnError::Unreadable(format!("more than {MOST} domains")));
-        }
-    }
+    let request = DomainsIn { offset: 0, limit: PAGE, filters: Vec::new() };
+    let (domains, _) = account.call_pages("services", "DescribeDomains", "", request, MOST).await?;
     let mut by_product: BTreeMap<String, BTreeMap<String, CatalogueProperty>> = BTreeMap::new();
     for domain in domains {
         let product = domain.product.clone().unwrap_or_else(|| "cdn".to_owned());

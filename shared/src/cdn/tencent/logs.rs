@@ -6,7 +6,7 @@
 use super::Tencent;
 use super::cloud::{Package, Packages};
 use super::time;
-use super::wire::{LogsIn, LogsOut};
+use super::wire::{LogRow, LogsIn};
 use crate::cdn::{CdnError, DeliveredLogs, LineLayout};
 use crate::domain::usage::DAY_SECONDS;
 use chrono::NaiveDate;
@@ -26,34 +26,27 @@ impl Tencent {
         let day = date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp();
         let end = day + DAY_SECONDS;
         let mut packages: Vec<Package> = Vec::new();
-        if end + KEPT_DAYS * DAY_SECONDS <= self.account.clock().now_seconds() {
-            return Ok(Box::new(Packages::new(&self.downloads, LAYOUT, packages, (day, end))));
-        }
-        let (start_time, end_time) = (time::written(day), time::written(end - 1));
-        loop {
+        if end + KEPT_DAYS * DAY_SECONDS > self.account.clock().now_seconds() {
+            let (start_time, end_time) = (time::written(day), time::written(end - 1));
             let request = LogsIn {
                 domain,
                 start_time: &start_time,
                 end_time: &end_time,
-                offset: packages.len(),
+                offset: 0,
                 limit: PAGE,
                 area: "global",
                 log_type: "access",
             };
-            let answer: LogsOut = self.account.call("logs", "DescribeCdnDomainLogs", domain, &request).await?;
-            let (is_last, total) = (answer.domain_logs.is_empty(), answer.total_count.unwrap_or(0));
-            for row in answer.domain_logs {
-                let begins_at = time::read(&row.start_time)
-                    .ok_or_else(|| CdnError::Unreadable(format!("`{}` is no time", row.start_time)))?;
-                let name = format!("{}-{}.gz", row.log_name, row.area.as_deref().unwrap_or("mainland"));
-                packages.push(Package { name, begins_at, size: row.file_size, link: row.log_path });
-            }
-            if is_last || packages.len() >= total {
-                return Ok(Box::new(Packages::new(&self.downloads, LAYOUT, packages, (day, end))));
-            }
-            if packages.len() >= MOST {
-                return Err(CdnError::Unreadable(format!("more than {MOST} packages of a day")));
-            }
+            let (rows, _) = self.account.call_pages("logs", "DescribeCdnDomainLogs", domain, request, MOST).await?;
+            packages = rows.into_iter().map(package).collect::<Result<_, _>>()?;
         }
+        Ok(Box::new(Packages::new(&self.downloads, LAYOUT, packages, (day, end))))
     }
+}
+
+fn package(row: LogRow) -> Result<Package, CdnError> {
+    let begins_at =
+        time::read(&row.start_time).ok_or_else(|| CdnError::Unreadable(format!("`{}` is no time", row.start_time)))?;
+    let name = format!("{}-{}.gz", row.log_name, row.area.as_deref().unwrap_or("mainland"));
+    Ok(Package { name, begins_at, size: row.file_size, link: row.log_path })
 }

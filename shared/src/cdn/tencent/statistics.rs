@@ -5,12 +5,13 @@
 //! it is an estimate. Sources: the documentation of `DescribeCdnData` and `ListTopData`.
 
 use super::Tencent;
+use super::cloud::{Areas, add_areas, add_totals};
 use super::domains::ECDN;
 use super::time;
 use super::wire::{DataIn, DataOut, MapIn, MapOut, TopIn, TopOut};
 use crate::cdn::CdnError;
-use crate::domain::usage::{Cell, DAY_SECONDS, SLOT_SECONDS, UsageReport, UsageWindow, spread};
-use std::collections::{BTreeMap, HashMap};
+use crate::domain::usage::{Cell, DAY_SECONDS, SLOT_SECONDS, UsageReport, UsageWindow};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -78,7 +79,7 @@ impl Tencent {
         for area in traits.reach.areas() {
             series.push(self.area_series(subject, area, first, end).await?);
         }
-        add_totals(&mut report, &series, now - DELAY_SECONDS);
+        add_totals(&mut report, &cells(window, &series), now - DELAY_SECONDS);
         for area in &series {
             let mut day = first;
             while day < window.to() {
@@ -139,36 +140,15 @@ impl Tencent {
         if slots.clone().all(|index| series.bytes[index] == 0 && series.requests[index] == 0) {
             return Ok(());
         }
-        let bytes = self.district_sums(subject, series.area, day, "flux").await?;
-        let requests = self.district_sums(subject, series.area, day, "request").await?;
-        let mut districts: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        let (all_bytes, all_requests) = (&series.bytes[slots.clone()], &series.requests[slots.clone()]);
+        let mut bytes = self.district_sums(subject, series.area, day, "flux").await?;
+        let mut requests = self.district_sums(subject, series.area, day, "request").await?;
         if bytes.len() >= MOST_DISTRICTS || requests.len() >= MOST_DISTRICTS {
-            let rest = |all: &[u64], told: &[(String, u64)]| {
-                let told = told.iter().fold(0_u64, |sum, (_, part)| sum.saturating_add(*part));
-                all.iter().fold(0_u64, |sum, part| sum.saturating_add(*part)).saturating_sub(told)
-            };
-            let day = slots.clone();
-            districts
-                .insert(OTHERS, (rest(&series.bytes[day.clone()], &bytes), rest(&series.requests[day], &requests)));
+            bytes.push((OTHERS.to_owned(), rest(all_bytes, &bytes)));
+            requests.push((OTHERS.to_owned(), rest(all_requests, &requests)));
         }
-        for (name, sum) in &bytes {
-            districts.entry(name).or_default().0 += sum;
-        }
-        for (name, sum) in &requests {
-            districts.entry(name).or_default().1 += sum;
-        }
-        for (name, (bytes, requests)) in districts {
-            let bytes = spread(bytes, &series.bytes[slots.clone()]);
-            let requests = spread(requests, &series.requests[slots.clone()]);
-            for (index, (bytes, requests)) in slots.clone().zip(bytes.into_iter().zip(requests)) {
-                let at = series.at(index);
-                let is_there = report.window().index(at).is_some_and(|slot| report.is_delivered(slot));
-                if is_there && (bytes > 0 || requests > 0) && !report.add_city(at, name, Cell { bytes, requests }) {
-                    return Err(CdnError::Unreadable("more districts than there can be".to_owned()));
-                }
-            }
-        }
-        Ok(())
+        let first = series.at(slots.start);
+        add_areas(report, &Areas { first, all_bytes, all_requests, bytes: &bytes, requests: &requests })
     }
 
     /// The sums of a day by the districts' names.
@@ -220,28 +200,20 @@ impl Tencent {
     }
 }
 
-/// Adds the sum of the areas; zeros at the end that are younger than `settled` are left out.
-fn add_totals(report: &mut UsageReport, series: &[AreaSeries], settled: i64) {
-    let window = report.window();
-    let slots = (window.from()..window.to()).step_by(usize::try_from(SLOT_SECONDS).unwrap_or(300));
-    let mut cells: Vec<(i64, Option<Cell>)> = Vec::with_capacity(window.slots());
-    for at in slots {
+/// What is left of an area's traffic.
+fn rest(all: &[u64], told: &[(String, u64)]) -> u64 {
+    let told = told.iter().fold(0_u64, |sum, (_, part)| sum.saturating_add(*part));
+    all.iter().fold(0_u64, |sum, part| sum.saturating_add(*part)).saturating_sub(told)
+}
+
+/// The sum of the areas in each slot of the window; `None` where no area has the slot.
+fn cells(window: UsageWindow, series: &[AreaSeries]) -> Vec<Option<Cell>> {
+    let cell = |at: i64| {
         let told =
             series.iter().filter_map(|area| area.position(at).filter(|index| area.told[*index]).map(|i| (area, i)));
-        let cell = told
-            .map(|(area, index)| Cell { bytes: area.bytes[index], requests: area.requests[index] })
-            .reduce(Cell::plus);
-        cells.push((at, cell));
-    }
-    let is_certain = |(at, cell): &(i64, Option<Cell>)| {
-        at + SLOT_SECONDS <= settled || cell.is_some_and(|cell| cell != Cell::default())
+        told.map(|(area, index)| Cell { bytes: area.bytes[index], requests: area.requests[index] }).reduce(Cell::plus)
     };
-    let last = cells.iter().rposition(is_certain).map_or(0, |index| index + 1);
-    for (at, cell) in cells.into_iter().take(last) {
-        if let Some(cell) = cell {
-            report.add_total(at, cell);
-        }
-    }
+    (window.from()..window.to()).step_by(usize::try_from(SLOT_SECONDS).unwrap_or(300)).map(cell).collect()
 }
 
 /// A figure as a whole number.

@@ -6,11 +6,11 @@
 //! vendor decides on.
 
 use super::Tencent;
+use super::cloud::{Standing, Targets, progress, requests_of};
 use super::time;
-use super::wire::{PurgePathsIn, PurgeUrlsIn, PushUrlsIn, SubmitOut, TaskRow, TasksIn, TasksOut};
-use crate::cdn::{Accepted, Action, CdnError, FoundRequest, OpenRequest, Progress, QuotaKind, directory};
-use crate::domain::{PurgeUrl, UrlFailure};
-use std::collections::{BTreeMap, BTreeSet};
+use super::wire::{PurgePathsIn, PurgeUrlsIn, PushUrlsIn, SubmitOut, TaskRow, TasksIn};
+use crate::cdn::{Accepted, Action, CdnError, FoundRequest, OpenRequest, Progress, QuotaKind};
+use crate::domain::PurgeUrl;
 
 /// Rows that are asked for at a time.
 const PAGE: usize = 100;
@@ -18,26 +18,6 @@ const PAGE: usize = 100;
 const MOST_ROWS: usize = 50_000;
 /// Purging a directory takes all of it, not only what has changed at the origin: a customer who purges wants it gone.
 const FLUSH_TYPE: &str = "delete";
-
-/// How a URL of a task stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    Under(u8),
-    Done,
-    Failed(&'static str),
-}
-
-impl Standing {
-    /// The one that is less far: what runs in one area has not ended, and what failed in one has not gone well.
-    fn less(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Under(one), Self::Under(other)) => Self::Under(one.min(other)),
-            (Self::Under(percent), _) | (_, Self::Under(percent)) => Self::Under(percent),
-            (Self::Failed(reason), _) | (_, Self::Failed(reason)) => Self::Failed(reason),
-            (Self::Done, Self::Done) => Self::Done,
-        }
-    }
-}
 
 impl Tencent {
     /// Hands URLs of one kind over.
@@ -47,13 +27,7 @@ impl Tencent {
         action: Action,
         urls: &[PurgeUrl],
     ) -> Result<Accepted, CdnError> {
-        let kind = urls.first().map(|url| QuotaKind::of(action, url));
-        let kind = kind.ok_or_else(|| CdnError::Rejected("no URL was given".to_owned()))?;
-        if urls.iter().any(|url| QuotaKind::of(action, url) != kind) {
-            return Err(CdnError::Rejected("objects and directories go in calls of their own".to_owned()));
-        }
-        let texts: Vec<&str> = urls.iter().map(|url| directory(url).unwrap_or(url.as_str())).collect();
-        let url_encode = (!texts.iter().all(|text| text.is_ascii())).then_some(true);
+        let Targets { kind, texts, encode: url_encode } = Targets::new(action, urls)?;
         let reach = self.domains.of(&self.account, domain).await?.reach;
         let outcome: Result<SubmitOut, CdnError> = match kind {
             QuotaKind::RefreshUrl => {
@@ -101,11 +75,8 @@ impl Tencent {
         kind: QuotaKind,
         since: i64,
     ) -> Result<Vec<FoundRequest>, CdnError> {
-        let ahead = self.account.clock_ahead_seconds().unwrap_or(0);
-        // Another worker's clock may be ahead of ours.
-        let since = since.div_euclid(1000);
-        let until = time::written(self.account.clock().now_seconds().max(since) + ahead + 60);
-        let from = time::written(since + ahead - 1);
+        let (from, until, ahead) = self.account.span_since(since);
+        let (from, until) = (time::written(from), time::written(until));
         let purge_type = match kind {
             QuotaKind::RefreshUrl => Some("url"),
             QuotaKind::RefreshDirectory => Some("path"),
@@ -114,7 +85,8 @@ impl Tencent {
         let (start_time, end_time, keyword) = (Some(from.as_str()), Some(until.as_str()), Some(domain));
         let query = TasksIn { start_time, end_time, keyword, purge_type, ..TasksIn::default() };
         let (rows, _) = self.rows("find_submitted", domain, kind.action(), query).await?;
-        Ok(found_in(rows, ahead))
+        let row = |row: TaskRow| (row.task_id, row.create_time.as_deref().and_then(time::read), row.url);
+        Ok(requests_of(rows.into_iter().map(row), ahead))
     }
 
     /// All rows of a query, and how many there are by the vendor's count.
@@ -129,20 +101,8 @@ impl Tencent {
             Action::Refresh => "DescribePurgeTasks",
             Action::Preload => "DescribePushTasks",
         };
-        let mut rows: Vec<TaskRow> = Vec::new();
-        loop {
-            let request = TasksIn { offset: rows.len(), limit: PAGE, ..query.clone() };
-            let answer: TasksOut = self.account.call(operation, name, domain, &request).await?;
-            let (is_last, total) = (answer.rows.is_empty(), answer.total_count.unwrap_or(0));
-            rows.extend(answer.rows);
-            if is_last || rows.len() >= total {
-                let total = total.max(rows.len());
-                return Ok((rows, total));
-            }
-            if rows.len() >= MOST_ROWS {
-                return Err(CdnError::Unreadable(format!("more than {MOST_ROWS} rows of tasks")));
-            }
-        }
+        let query = TasksIn { limit: PAGE, ..query };
+        self.account.call_pages(operation, name, domain, query, MOST_ROWS).await
     }
 }
 
@@ -150,8 +110,8 @@ fn standing(row: &TaskRow, action: Action) -> Standing {
     let percent = || row.percent.filter(|percent| percent.is_finite()).unwrap_or(0.0).clamp(0.0, 99.0);
     match row.status.as_deref().map(str::to_ascii_lowercase).as_deref() {
         Some("done") => Standing::Done,
-        Some("fail") => Standing::Failed("the CDN says: fail"),
-        Some("invalid") => Standing::Failed("the origin answered 4xx or 5xx"),
+        Some("fail") => Standing::Failed("the CDN says: fail".to_owned()),
+        Some("invalid") => Standing::Failed("the origin answered 4xx or 5xx".to_owned()),
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=99")]
         Some("process") if action == Action::Preload => Standing::Under(percent() as u8),
         Some("process") => Standing::Under(0),
@@ -162,46 +122,12 @@ fn standing(row: &TaskRow, action: Action) -> Standing {
     }
 }
 
+/// A URL has a row for each area, which a purge's rows do not name.
 fn progress_of(request: &OpenRequest, rows: &[TaskRow], total: usize) -> Option<Progress> {
-    if rows.is_empty() {
-        return None;
-    }
-    // A page may bring a row again that the page before had, and a URL may have a row for each area that does not say so.
-    let mut by_row: BTreeMap<(&str, &str), Standing> = BTreeMap::new();
-    for row in rows {
-        let (key, standing) =
-            ((row.url.as_str(), row.area.as_deref().unwrap_or_default()), standing(row, request.action));
-        by_row.entry(key).and_modify(|known| *known = known.less(standing)).or_insert(standing);
-    }
-    let repeated = rows.len() - by_row.len();
-    let total = total.saturating_sub(repeated).max(1);
-    let (mut sum, mut ended, mut failed_urls) = (0_usize, 0, Vec::<UrlFailure>::new());
-    for ((url, _), standing) in by_row {
-        match standing {
-            Standing::Under(percent) => sum += usize::from(percent),
-            Standing::Done => (sum, ended) = (sum + 100, ended + 1),
-            Standing::Failed(reason) => {
-                (sum, ended) = (sum + 100, ended + 1);
-                if failed_urls.last().is_none_or(|last| last.url != url) {
-                    failed_urls.push(UrlFailure { url: url.to_owned(), reason: reason.to_owned() });
-                }
-            }
-        }
-    }
-    let percent = if ended >= total { 100 } else { u8::try_from((sum / total).min(99)).unwrap_or(99) };
-    Some(Progress { vendor_id: request.vendor_id.clone(), percent, failure: None, failed_urls })
-}
-
-fn found_in(rows: Vec<TaskRow>, ahead: i64) -> Vec<FoundRequest> {
-    let mut found: BTreeMap<String, (i64, BTreeSet<String>)> = BTreeMap::new();
-    for row in rows {
-        let Some(created) = row.create_time.as_deref().and_then(time::read) else { continue };
-        let (accepted_at, urls) = found.entry(row.task_id).or_insert((i64::MAX, BTreeSet::new()));
-        *accepted_at = (created - ahead).min(*accepted_at);
-        urls.insert(row.url);
-    }
-    let request = |(vendor_id, (accepted_at, urls))| FoundRequest { vendor_id, accepted_at, urls };
-    found.into_iter().filter(|(id, _): &(String, _)| !id.is_empty()).map(request).collect()
+    let of_url = rows
+        .iter()
+        .map(|row| (row.url.as_str(), row.area.as_deref().unwrap_or_default(), standing(row, request.action)));
+    progress(&request.vendor_id, of_url, total)
 }
 
 #[cfg(test)]
@@ -220,14 +146,14 @@ mod tests {
         }
     }
 
-    fn progress(action: Action, rows: &[TaskRow], total: usize) -> Option<(u8, usize)> {
+    fn told(action: Action, rows: &[TaskRow], total: usize) -> Option<(u8, usize)> {
         let request = OpenRequest { vendor_id: "t".to_owned(), action };
         progress_of(&request, rows, total).map(|progress| (progress.percent, progress.failed_urls.len()))
     }
 
     #[test]
     fn a_purge_is_as_far_as_its_rows_and_a_preload_as_their_percentages() {
-        let refresh = |rows: &[TaskRow], total| progress(Action::Refresh, rows, total);
+        let refresh = |rows: &[TaskRow], total| told(Action::Refresh, rows, total);
         assert_eq!(refresh(&[], 0), None);
         assert_eq!(refresh(&[row("a", "process", None), row("b", "done", None)], 2), Some((50, 0)));
         assert_eq!(refresh(&[row("a", "Done", None), row("b", "DONE", None)], 2), Some((100, 0)));
@@ -239,7 +165,7 @@ mod tests {
         // One for each area that does not say which: the URL is as far as the slower one.
         assert_eq!(refresh(&[row("a", "done", None), row("a", "process", None)], 2), Some((0, 0)));
         assert_eq!(refresh(&[row("a", "fail", None), row("a", "done", None)], 2), Some((100, 1)));
-        let preload = |rows: &[TaskRow]| progress(Action::Preload, rows, rows.len());
+        let preload = |rows: &[TaskRow]| told(Action::Preload, rows, rows.len());
         assert_eq!(preload(&[row("a", "process", Some(40.0)), row("b", "Done", Some(100.0))]), Some((70, 0)));
         assert_eq!(preload(&[row("a", "process", Some(100.0))]), Some((99, 0)));
         assert_eq!(preload(&[row("a", "invalid", Some(100.0)), row("b", "done", None)]), Some((100, 1)));
@@ -249,7 +175,7 @@ mod tests {
         #[test]
         fn only_the_words_for_an_end_end_a_task(status in "\\PC{0,12}", percent in proptest::option::of(-1e9f64..1e9)) {
             let ends = matches!(status.to_ascii_lowercase().as_str(), "done" | "fail" | "invalid");
-            let (percent, _) = progress(Action::Preload, &[row("a", &status, percent)], 1).unwrap();
+            let (percent, _) = told(Action::Preload, &[row("a", &status, percent)], 1).unwrap();
             prop_assert_eq!(percent == 100, ends);
         }
     }

@@ -3,7 +3,7 @@
 //! Names and types are those of the API's schema, version 2018-06-06. What may be `null` or missing is an `Option`, and a
 //! list that is left out is empty. Called by the other files of this folder.
 
-use super::cloud::list;
+use super::cloud::{Page, list};
 use serde::{Deserialize, Serialize};
 
 /// A request without parameters.
@@ -46,6 +46,19 @@ pub(super) struct Domain {
     pub(super) area: Option<String>,
     #[serde(default)]
     pub(super) product: Option<String>,
+}
+
+impl Page for DomainsIn<'_> {
+    type Answer = DomainsOut;
+    type Item = Domain;
+
+    fn begin_at(&mut self, offset: usize) {
+        self.offset = offset;
+    }
+
+    fn items(answer: DomainsOut) -> (Vec<Domain>, Option<usize>) {
+        (answer.domains, answer.total_number)
+    }
 }
 
 /// `PurgeUrlsCache`.
@@ -128,6 +141,19 @@ pub(super) struct TaskRow {
     pub(super) area: Option<String>,
     #[serde(default)]
     pub(super) create_time: Option<String>,
+}
+
+impl Page for TasksIn<'_> {
+    type Answer = TasksOut;
+    type Item = TaskRow;
+
+    fn begin_at(&mut self, offset: usize) {
+        self.offset = offset;
+    }
+
+    fn items(answer: TasksOut) -> (Vec<TaskRow>, Option<usize>) {
+        (answer.rows, answer.total_count)
+    }
 }
 
 /// `DescribePurgeQuota`.
@@ -294,4 +320,17 @@ pub(super) struct LogRow {
     pub(super) area: Option<String>,
     #[serde(default)]
     pub(super) file_size: Option<u64>,
+}
+
+impl Page for LogsIn<'_> {
+    type Answer = LogsOut;
+    type Item = LogRow;
+
+    fn begin_at(&mut self, offset: usize) {
+        self.offset = offset;
+    }
+
+    fn items(answer: LogsOut) -> (Vec<LogRow>, Option<usize>) {
+        (answer.domain_logs, answer.total_count)
+    }
 }

@@ -47,6 +47,20 @@ pub(in crate::cdn) struct Account {
     clock_ahead_seconds: AtomicI64,
 }
 
+/// A request for a list that comes in pages.
+pub(in crate::cdn) trait Page: Serialize + Send + Sync {
+    /// What answers it.
+    type Answer: DeserializeOwned + Send;
+    /// One of the list.
+    type Item: Send;
+
+    /// Asks for the page that begins after so many items.
+    fn begin_at(&mut self, offset: usize);
+
+    /// The page's items, and how many the whole list has by the vendor's count.
+    fn items(answer: Self::Answer) -> (Vec<Self::Item>, Option<usize>);
+}
+
 #[derive(Deserialize)]
 struct Envelope<T> {
     #[serde(rename = "Response")]
@@ -159,6 +173,46 @@ impl Account {
             "called the vendor"
         );
         outcome
+    }
+
+    /// Does `action` until all pages have come; gives all items, and how many there are by the vendor's count. What has come
+    /// says where the next page begins, since a page may be smaller than was asked for.
+    ///
+    /// # Errors
+    /// Those of [`Account::call`], and [`CdnError::Unreadable`] for more than `most` items.
+    pub(in crate::cdn) async fn call_pages<R: Page>(
+        &self,
+        operation: &'static str,
+        action: &str,
+        subject: &str,
+        mut request: R,
+        most: usize,
+    ) -> Result<(Vec<R::Item>, usize), CdnError> {
+        let mut items = Vec::new();
+        loop {
+            request.begin_at(items.len());
+            let answer: R::Answer = self.call(operation, action, subject, &request).await?;
+            let (page, total) = R::items(answer);
+            let (is_last, total) = (page.is_empty(), total.unwrap_or(0));
+            items.extend(page);
+            if is_last || items.len() >= total {
+                let total = total.max(items.len());
+                return Ok((items, total));
+            }
+            if items.len() >= most {
+                return Err(CdnError::Unreadable(format!("{action}: more than {most} items")));
+            }
+        }
+    }
+
+    /// The span, in Unix seconds of the vendor's clock, that holds whatever was accepted at `since` (UTC milliseconds of
+    /// ours) or later; and how far its clock is ahead.
+    pub(in crate::cdn) fn span_since(&self, since: i64) -> (i64, i64, i64) {
+        let ahead = self.clock_ahead_seconds().unwrap_or(0);
+        let since = since.div_euclid(1000);
+        // Another worker's clock may be ahead of ours.
+        let until = self.clock.now_seconds().max(since) + ahead + 60;
+        (since + ahead - 1, until, ahead)
     }
 
     async fn exchange<A: DeserializeOwned>(&self, attempt: &Attempt<'_>, body: Vec<u8>) -> Result<A, CdnError> {

@@ -11,13 +11,17 @@ mod hold;
 mod quotas;
 mod refusal;
 mod signature;
+mod statistics;
+mod tasks;
 
-pub(in crate::cdn) use call::{Account, list};
+pub(in crate::cdn) use call::{Account, Page, list};
 pub(in crate::cdn) use download::{Downloads, Package, Packages};
 pub(in crate::cdn) use quotas::{Remembered, batch_size};
 pub(in crate::cdn) use refusal::Class;
 #[cfg(test)]
 pub(in crate::cdn) use refusal::class_of;
+pub(in crate::cdn) use statistics::{Areas, add_areas, add_totals};
+pub(in crate::cdn) use tasks::{Standing, Targets, progress, requests_of};
 
 /// One service.
 #[derive(Debug, Clone, Copy)]
